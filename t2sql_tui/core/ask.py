@@ -1,0 +1,107 @@
+"""A question in, checked SQL out: prompt, generate, extract, check, and repair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from t2sql_tui.core.check import check
+from t2sql_tui.core.database import Database
+from t2sql_tui.core.prompt import build_prompt, extract_sql
+from t2sql_tui.core.types import (
+    Answer,
+    Backend,
+    Candidate,
+    CheckedQuery,
+    Generation,
+    GenerationSettings,
+    OnText,
+    Prompt,
+    Question,
+    Rejection,
+    ShouldStop,
+    ValueMatch,
+)
+from t2sql_tui.core.values import find_values
+
+OnAttempt = Callable[[int, Rejection], None]
+
+
+def ask(
+    question: Question,
+    database: Database,
+    backend: Backend,
+    settings: GenerationSettings = GenerationSettings(),
+    *,
+    on_text: OnText | None = None,
+    on_attempt: OnAttempt | None = None,
+    should_stop: ShouldStop | None = None,
+    repairs: int = 2,
+) -> Answer:
+    """The model's SQL for `question`, checked against `database`.
+
+    Where every candidate is rejected, up to `repairs` further prompts show the model its
+    SQL and what was wrong with it; `on_attempt(number, rejection)` announces each. The
+    answer's candidate is the first that passed, else the last that failed; its verdict is
+    None only if `should_stop` ended the work.
+
+    Raises: ModelError, DatabaseError.
+    """
+    values = find_values(database, question.text)
+    generations: list[Generation] = []
+    failed: tuple[str, str] | None = None
+    for attempt in range(repairs + 1):
+        prompt = prompt_for(question, database, backend, values, settings, failed)
+        generation = backend.generate(prompt, settings, on_text, should_stop)
+        if generation.finish == "cancelled":
+            candidate = generation.candidates[0] if generation.candidates else Candidate("")
+            return Answer(question, candidate, (*generations, generation), values)
+        generation = replace(
+            generation, candidates=tuple(judge(c, database) for c in generation.candidates)
+        )
+        generations.append(generation)
+        best = pick(generation)
+        if isinstance(best.verdict, CheckedQuery) or attempt == repairs:
+            break
+        assert isinstance(best.verdict, Rejection)
+        if failed and failed[0] == best.sql:
+            # The model repeats itself: greedy decoding would do so for ever.
+            settings = replace(settings, temperature=max(settings.temperature, 0.7))
+        failed = (best.sql or best.text[:500], best.verdict.message)
+        if on_attempt:
+            on_attempt(attempt + 1, best.verdict)
+    return Answer(question, best, tuple(generations), values)
+
+
+def prompt_for(
+    question: Question,
+    database: Database,
+    backend: Backend,
+    values: tuple[ValueMatch, ...] = (),
+    settings: GenerationSettings = GenerationSettings(),
+    failed: tuple[str, str] | None = None,
+) -> Prompt:
+    """The prompt in the version and chat format of the backend's model."""
+    spec = backend.spec
+    return build_prompt(
+        database.schema,
+        question,
+        values,
+        version=spec.prompt_version,
+        chat_format=spec.chat_format,
+        budget=spec.context - settings.max_tokens,
+        count_tokens=backend.count_tokens,
+        failed=failed,
+    )
+
+
+def judge(candidate: Candidate, database: Database) -> Candidate:
+    """`candidate` with its SQL extracted and checked."""
+    sql = extract_sql(candidate.text)
+    return replace(candidate, sql=sql, verdict=check(sql, database))
+
+
+def pick(generation: Generation) -> Candidate:
+    """The first candidate that passed the check, else the first."""
+    passed = (c for c in generation.candidates if isinstance(c.verdict, CheckedQuery))
+    return next(passed, generation.candidates[0])

@@ -1,0 +1,289 @@
+"""Prompts: a prefix that depends on the database alone, then a suffix for one question.
+
+A version is one function in `PROMPTS`; the text a version makes is frozen by a golden
+file once a model was trained on it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from t2sql_tui.core.chat import CHAT_FORMATS, neutralise
+from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.names import quote_identifier
+from t2sql_tui.core.types import Prompt, Question, Schema, Table, ValueMatch
+
+CountTokens = Callable[[str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptVersion:
+    """`table` writes one table, `links` what follows the tables (keys, say), `suffix` the
+    question. Every piece of outside text in them is neutralised by `build_prompt`."""
+
+    name: str
+    system: str
+    table: Callable[[Table], str]
+    links: Callable[[Sequence[Table]], str]
+    suffix: Callable[[Question, Sequence[ValueMatch]], str]
+
+
+# --- v1: for untuned models, which know CREATE TABLE best ---------------------------
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _ddl(table: Table) -> str:
+    """One table as a CREATE TABLE statement with sample values as comments."""
+    lines = []
+    for column in table.columns:
+        line = f"  {quote_identifier(column.name)} {column.type}".rstrip()
+        if column.primary_key and sum(1 for c in table.columns if c.primary_key) == 1:
+            line += " PRIMARY KEY"
+        lines.append((line, ", ".join(column.samples[:3])))
+    key = sorted((c for c in table.columns if c.primary_key), key=lambda c: c.primary_key)
+    if len(key) > 1:
+        names = ", ".join(quote_identifier(c.name) for c in key)
+        lines.append((f"  PRIMARY KEY ({names})", ""))
+    for link in table.foreign_keys:
+        columns = ", ".join(map(quote_identifier, link.columns))
+        target = ", ".join(map(quote_identifier, link.ref_columns))
+        lines.append(
+            (f"  FOREIGN KEY ({columns}) REFERENCES {quote_identifier(link.table)} ({target})", "")
+        )
+    body = "\n".join(
+        line + ("," if number < len(lines) else "") + (f" -- {note}" if note else "")
+        for number, (line, note) in enumerate(lines, start=1)
+    )
+    kind = "VIEW" if table.kind == "view" else "TABLE"
+    return f"CREATE {kind} {quote_identifier(table.name)} (\n{body}\n);\n\n"
+
+
+def _question_v1(question: Question, values: Sequence[ValueMatch]) -> str:
+    lines = []
+    if values:
+        shown = ", ".join(
+            f"{quote_identifier(m.table)}.{quote_identifier(m.column)} = {_literal(m.value)}"
+            for m in values
+        )
+        lines.append(f"Stored values that the question may mean: {shown}")
+    if question.evidence:
+        lines.append(f"Hint: {question.evidence}")
+    for turn in question.history:
+        lines += [f"Earlier question: {turn.question}", f"Its SQL: {turn.sql}"]
+    lines.append(f"Question: {question.text}")
+    return "\n".join(lines)
+
+
+PROMPTS: dict[str, PromptVersion] = {
+    version.name: version
+    for version in (
+        PromptVersion(
+            name="v1",
+            system=(
+                "You are a SQLite expert. Answer the question with one SQLite SELECT statement "
+                "over the tables below and nothing else. Use only the columns that are listed, "
+                "and return only the columns that are asked for."
+            ),
+            table=_ddl,
+            links=lambda tables: "",
+            suffix=_question_v1,
+        ),
+    )
+}
+
+
+# --- building -----------------------------------------------------------------------
+
+
+def build_prompt(
+    schema: Schema,
+    question: Question,
+    values: Sequence[ValueMatch] = (),
+    *,
+    version: str = "v1",
+    chat_format: str = "chatml",
+    budget: int | None = None,
+    count_tokens: CountTokens | None = None,
+    failed: tuple[str, str] | None = None,
+) -> Prompt:
+    """The finished prompt for one question.
+
+    `budget` is how many tokens prefix and suffix may take together, as `count_tokens`
+    counts them; a schema that does not fit is cut to the tables that the question is
+    likeliest to need, and `Prompt.left_out` names the others. `failed` is a SQL that did
+    not work and the reason, for a repair.
+
+    Raises: ModelError for an unknown version or chat format, or a question that alone
+    exceeds the budget.
+    """
+    form, wording = _lookup(chat_format, version)
+    text = wording.suffix(question, values)
+    if failed:
+        sql, reason = failed
+        text += f"\nThis SQL is wrong: {sql}\nBecause: {reason}\nWrite the corrected SQL."
+    suffix = neutralise(text)
+
+    def prefix_of(tables: Sequence[Table]) -> str:
+        return neutralise("".join(map(wording.table, tables)) + wording.links(tables))
+
+    kept: Sequence[Table] = schema.tables
+    prefix, end = form.render(wording.system, prefix_of(kept), suffix)
+    if budget is not None and count_tokens is not None:
+        # A token is at least one byte: what is short enough in bytes needs no counting.
+        if len(prefix.encode()) + len(end.encode()) > budget:
+            room = budget - count_tokens(end) - count_tokens(form.render(wording.system, "", "")[0])
+            if room < 0:
+                raise ModelError(
+                    "The question is too long for this model's context.",
+                    "Ask it in fewer words, or choose a model with a larger context.",
+                )
+            kept = _fit(schema, question, values, wording, room, count_tokens)
+            prefix, end = form.render(wording.system, prefix_of(kept), suffix)
+    names = {table.name for table in kept}
+    return Prompt(
+        version=version,
+        chat_format=chat_format,
+        prefix=prefix,
+        suffix=end,
+        stop=(form.end,),
+        left_out=tuple(t.name for t in schema.tables if t.name not in names),
+    )
+
+
+def _lookup(chat_format: str, version: str):
+    if chat_format not in CHAT_FORMATS:
+        raise ModelError(
+            f"This program does not know the chat format '{chat_format}'.",
+            f"Known: {', '.join(CHAT_FORMATS)}.",
+        )
+    if version not in PROMPTS:
+        raise ModelError(
+            f"This program does not know prompt version '{version}'.",
+            f"Known: {', '.join(PROMPTS)}. A newer release may know it: upgrade t2sql-tui.",
+        )
+    return CHAT_FORMATS[chat_format], PROMPTS[version]
+
+
+# --- a schema that does not fit -----------------------------------------------------
+
+_WORD = re.compile(r"[a-z]+|\d+")
+
+
+def _words(text: str) -> set[str]:
+    """Lower-case word stems: camelCase and snake_case split, a plural s dropped."""
+    split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).lower()
+    return {w[:-1] if len(w) > 3 and w.endswith("s") else w for w in _WORD.findall(split)}
+
+
+def rank_tables(schema: Schema, question: Question, values: Sequence[ValueMatch]) -> list[Table]:
+    """All tables, those the question is likeliest to need first.
+
+    A word of the question counts more the fewer tables mention it (inverse document
+    frequency), a word in the table's name thrice one in a column's; a table that stores a
+    mentioned value counts as one that is named. Neighbours over keys get a share, because
+    joins run through them.
+    """
+    from math import log
+
+    asked = _words(" ".join([question.text, question.evidence, *(t.question for t in question.history)]))
+    names = {t.name: _words(t.name) for t in schema.tables}
+    columns = {t.name: set().union(*(_words(c.name) for c in t.columns), set()) for t in schema.tables}
+    spread: dict[str, int] = {}
+    for table in schema.tables:
+        for word in names[table.name] | columns[table.name]:
+            spread[word] = spread.get(word, 0) + 1
+    weight = {w: log(1 + len(schema.tables) / spread[w]) for w in asked if w in spread}
+    score = {
+        t.name: sum(3 * weight.get(w, 0) for w in names[t.name] & asked)
+        + sum(weight.get(w, 0) for w in columns[t.name] & asked)
+        for t in schema.tables
+    }
+    for match in values:
+        score[match.table] = score.get(match.table, 0) + 3 * match.score
+    by_lower = {t.name.lower(): t.name for t in schema.tables}
+    passed_on = dict(score)
+    for table in schema.tables:
+        for link in table.foreign_keys:
+            other = by_lower.get(link.table.lower())
+            if other:
+                passed_on[other] = max(passed_on[other], score[other] + score[table.name] / 3)
+                passed_on[table.name] = max(passed_on[table.name], score[table.name] + score[other] / 3)
+    order = {t.name: i for i, t in enumerate(schema.tables)}
+    return sorted(schema.tables, key=lambda t: (-passed_on[t.name], order[t.name]))
+
+
+def _fit(
+    schema: Schema,
+    question: Question,
+    values: Sequence[ValueMatch],
+    wording: PromptVersion,
+    room: int,
+    count_tokens: CountTokens,
+) -> list[Table]:
+    """The best-ranked tables that fit into `room` tokens, in the schema's own order."""
+    kept: dict[str, Table] = {}
+    asked = _words(question.text)
+    for table in rank_tables(schema, question, values):
+        cost = count_tokens(neutralise(wording.table(table)))
+        if cost > room // 3:  # one giant table must not push out all others
+            table = _narrow(table, asked, values, keep=40)
+            cost = count_tokens(neutralise(wording.table(table)))
+        if cost <= room:
+            kept[table.name] = table
+            room -= cost
+        if room < 20:
+            break
+    return [kept[t.name] for t in schema.tables if t.name in kept]
+
+
+def _narrow(table: Table, asked: set[str], values: Sequence[ValueMatch], keep: int) -> Table:
+    """`table` with its keys and the `keep` columns that the question is likeliest to need."""
+    linked = {c.lower() for link in table.foreign_keys for c in link.columns}
+    stored = {m.column for m in values if m.table == table.name}
+
+    def rank(indexed) -> tuple:
+        place, column = indexed
+        is_key = column.primary_key > 0 or column.name.lower() in linked
+        return (not is_key, column.name not in stored, -len(_words(column.name) & asked), place)
+
+    chosen = sorted(sorted(enumerate(table.columns), key=rank)[:keep])
+    return replace(table, columns=tuple(column for _, column in chosen))
+
+
+# --- reading the answer -------------------------------------------------------------
+
+_FENCE = re.compile(r"```[ \t]*(?:\w+[ \t]*\n)?(.*?)(?:```|\Z)", re.S)
+_START = re.compile(r"(?:\A|(?<=[\s:(`]))(select|with|values|explain)\b", re.I)
+# Any other statement is passed on as it is, so that the check can say what it thinks of it.
+_STATEMENT = re.compile(
+    r"\A\W*(insert|update|delete|replace|create|drop|alter|pragma|attach|detach|vacuum|reindex)\b", re.I
+)
+# Quoted pieces and comments, in which a semicolon ends nothing.
+_PIECE = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|;", re.S)
+
+
+def extract_sql(text: str) -> str:
+    """The first SQL statement in a model's answer, without fences, prose or semicolon.
+
+    Returns "" where the answer holds none.
+    """
+    fence = _FENCE.search(text)
+    body = fence.group(1) if fence and fence.group(1).strip() else text
+    if not _STATEMENT.match(body):
+        start = _START.search(body)
+        if not start:
+            return ""
+        body = body[start.start() :]
+    body = body.split("```")[0]
+    for piece in _PIECE.finditer(body):
+        if piece.group() == ";":
+            body = body[: piece.start()]
+            break
+    if not fence:  # prose after a blank line is no part of the statement
+        body = re.split(r"\n\s*\n(?=[A-Z][a-z]+ [a-z])", body)[0]
+    return body.strip()
