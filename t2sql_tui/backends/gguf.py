@@ -1,0 +1,576 @@
+"""llama.cpp: a GGUF file on the CPU, or on whatever llama.cpp was built for.
+
+Written on the binding's low-level functions, because the high-level class clears every
+sequence on each call, keeps no prefix across processes and copies the logits of whole
+batches.
+
+How the cells of the KV cache are used: sequence 0 holds the prompt that was asked last;
+what the next prompt shares with it is not evaluated again. Further candidates are
+sequences 1, 2, ... that share the prompt's cells and add their own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+
+from t2sql_tui.backends.kvcache import PrefixCache, overlap
+from t2sql_tui.backends.streaming import AnswerText
+from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.types import (
+    Candidate,
+    Generation,
+    GenerationSettings,
+    ModelSpec,
+    OnText,
+    Prompt,
+    ShouldStop,
+)
+
+#: How many candidates one call may ask for; each costs a sequence slot, and no memory.
+MAX_CANDIDATES = 16
+#: Tokens evaluated in one call of llama.cpp, and in one matrix product.
+BATCH = 512
+#: Shorter prefixes are evaluated faster than they are stored.
+WORTH_KEEPING = 48
+#: Candidates after the first are sampled; at this temperature where none is asked for,
+#: from the tokens at least MIN_P as likely as the likeliest.
+SAMPLING_TEMPERATURE = 0.8
+MIN_P = 0.05
+
+_log: deque[str] = deque(maxlen=40)
+
+
+class _Aborted(Exception):
+    """llama.cpp stopped evaluating because `should_stop` said so."""
+
+
+@functools.cache
+def _llama() -> Any:
+    """The binding, with its log turned to memory: on stderr it would tear the screen."""
+    try:
+        import llama_cpp  # 0.2 s
+    except (ImportError, OSError, RuntimeError) as error:
+        raise ModelError(
+            f"llama.cpp cannot be loaded: {error}",
+            "Install it again: pip install --force-reinstall --no-deps llama-cpp-python",
+        ) from error
+    llama_cpp.llama_log_set(_keep_log, ctypes.c_void_p())
+    llama_cpp.llama_backend_init()
+    return llama_cpp
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+def _keep_log(level: int, text: bytes | None, _: Any) -> None:
+    _log.append((text or b"").decode("utf-8", "replace"))
+
+
+def _last_words() -> str:
+    """llama.cpp's own account of what went wrong, on one line."""
+    lines = "".join(_log).splitlines()
+    telling = [line for line in lines if "error" in line.lower() or "fail" in line.lower()]
+    return "; ".join(line.strip() for line in (telling or lines)[-2:])
+
+
+class _Guard:
+    """Runs Python code inside a C callback: what it raises is kept and raised after.
+
+    Without this, ctypes prints and forgets the exception, Ctrl+C among them.
+    """
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+    def call(self, function: Callable[[], Any], when_raised: Any) -> Any:
+        try:
+            return function()
+        except BaseException as error:
+            self.error = error
+            return when_raised
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+@dataclass
+class _Answer:
+    """One candidate while it is being written, in sequence `sequence`."""
+
+    sequence: int
+    stream: AnswerText
+    temperature: float
+    random: np.random.Generator
+    position: int
+    tokens: list[int] = field(default_factory=list)
+    logprob: float = 0.0
+    ended: bool = False
+
+
+class GGUFBackend:
+    """A GGUF file loaded in llama.cpp. See `core.types.Backend` for the interface.
+
+    Options: `n_ctx` context in tokens (default: the spec's, at most what the model was
+    trained for); `n_threads`; `n_gpu_layers` (all, where llama.cpp was built for a GPU);
+    `cache_folder` for evaluated prefixes (None: none on disk); `on_progress`, called with
+    the fraction loaded.
+
+    Raises: ModelError when the file is missing, damaged, or not a model that llama.cpp
+    knows.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        *,
+        n_ctx: int | None = None,
+        n_threads: int | None = None,
+        n_gpu_layers: int = -1,
+        cache_folder: Path | None | str = "default",
+        on_progress: Callable[[float], None] | None = None,
+    ) -> None:
+        self.spec = spec
+        self._lock = threading.Lock()
+        self._model = self._context = None
+        self._cells: list[int] = []  # tokens whose states sequence 0 is known to hold
+        path = _checked_file(spec)
+        self._model = _load_model(path, n_gpu_layers, on_progress)
+        llama = _llama()
+        self._vocabulary = llama.llama_model_get_vocab(self._model)
+        self._n_vocab = llama.llama_vocab_n_tokens(self._vocabulary)
+        trained = llama.llama_model_n_ctx_train(self._model)
+        self._context = self._new_context(n_ctx or min(spec.context, trained), n_threads)
+        self._memory = llama.llama_get_memory(self._context)
+        self.n_ctx = llama.llama_n_ctx(self._context)
+        self._batch = llama.llama_batch_init(max(BATCH, MAX_CANDIDATES), 0, 1)
+        if cache_folder == "default":
+            cache_folder = platformdirs.user_cache_path("t2sql-tui") / "kv"
+        fingerprint = repr((
+            spec.sha256 or _fingerprint(path), self.n_ctx, "f16",
+            llama.__version__, llama.llama_print_system_info(),
+        ))
+        self._cache = PrefixCache(fingerprint, Path(cache_folder) if cache_folder else None)
+
+    def _new_context(self, n_ctx: int, n_threads: int | None) -> Any:
+        llama = _llama()
+        params = llama.llama_context_default_params()
+        params.n_ctx = n_ctx
+        params.n_batch = params.n_ubatch = min(BATCH, n_ctx)
+        params.n_seq_max = MAX_CANDIDATES
+        # Otherwise room is made for the logits of a whole batch: 311 MB at 152k tokens.
+        params.n_outputs_max = MAX_CANDIDATES
+        # One pool of cells, so that the candidates share those of the prompt.
+        params.kv_unified = True
+        params.n_threads = params.n_threads_batch = n_threads or usable_cores()
+        context = llama.llama_init_from_model(self._model, params)
+        if not context:
+            raise ModelError(
+                f"llama.cpp could not set up a context of {n_ctx:,} tokens: {_last_words()}",
+                "Ask for a smaller context, or close other programs.",
+            )
+        return context
+
+    # --- the interface ------------------------------------------------------------
+
+    def count_tokens(self, text: str) -> int:
+        return len(self.tokenize(text))
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of a finished string: markers are markers, and nothing is added."""
+        llama = _llama()
+        data = text.encode("utf-8", "surrogatepass")
+        room = len(data) + 8
+        ids = (llama.llama_token * room)()
+        count = llama.llama_tokenize(
+            self._vocabulary, data, len(data), ids, room, False, True
+        )
+        if count < 0:
+            raise ModelError(f"llama.cpp could not tokenize {len(data)} bytes of text.")
+        return ids[:count]
+
+    def warm(self, prefix: str, should_stop: ShouldStop | None = None) -> None:
+        with self._lock:
+            self._check_open()
+            tokens = self.tokenize(prefix)
+            self._check_room(tokens, 0)
+            try:
+                self._evaluate_prefix(tokens, should_stop)
+            except _Aborted:
+                pass  # what was evaluated is kept; the next call goes on from there
+
+    def generate(
+        self,
+        prompt: Prompt,
+        settings: GenerationSettings = GenerationSettings(),
+        on_text: OnText | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> Generation:
+        with self._lock:
+            self._check_open()
+            return self._generate(prompt, settings, on_text, should_stop)
+
+    def close(self) -> None:
+        """Free the memory. Waits for a generation that is under way."""
+        with self._lock:
+            llama = _llama()
+            if self._context:
+                llama.llama_batch_free(self._batch)
+                llama.llama_free(self._context)
+            if self._model:
+                llama.llama_model_free(self._model)
+            self._context = self._model = None
+
+    # --- one generation -----------------------------------------------------------
+
+    def _generate(
+        self,
+        prompt: Prompt,
+        settings: GenerationSettings,
+        on_text: OnText | None,
+        should_stop: ShouldStop | None,
+    ) -> Generation:
+        started = time.perf_counter()
+        prefix = self.tokenize(prompt.prefix)
+        tokens = prefix + self.tokenize(prompt.suffix)
+        count = max(1, min(settings.candidates, MAX_CANDIDATES))
+        room = self._check_room(tokens, count)
+        answers = [
+            _Answer(
+                sequence=place,
+                stream=AnswerText(prompt.stop, None if place else on_text),
+                temperature=_temperature(settings, place),
+                random=np.random.default_rng((settings.seed, place)),
+                position=len(tokens),
+            )
+            for place in range(count)
+        ]
+        cached, first_token, cancelled = 0, 0.0, False
+        try:
+            cached = self._evaluate_prefix(prefix, should_stop, wanted=tokens)
+            logits = self._evaluate(tokens, should_stop)
+            first_token = time.perf_counter() - started
+            cancelled = self._decode(
+                answers, logits, min(settings.max_tokens, room), should_stop
+            )
+        except _Aborted:
+            cancelled = True
+        ended = answers[0].ended
+        return Generation(
+            prompt,
+            tuple(
+                Candidate(a.stream.close(), logprob=a.logprob, tokens=len(a.tokens))
+                for a in answers
+            ),
+            self.spec.name,
+            prompt_tokens=len(tokens),
+            cached_tokens=cached,
+            completion_tokens=sum(len(a.tokens) for a in answers),
+            first_token_seconds=first_token,
+            seconds=time.perf_counter() - started,
+            finish="stop" if ended else "cancelled" if cancelled else "length",
+        )
+
+    def _decode(
+        self,
+        answers: Sequence[_Answer],
+        logits: np.ndarray,
+        max_tokens: int,
+        should_stop: ShouldStop | None,
+    ) -> bool:
+        """Write the answers, one token each a step, all in one batch.
+
+        `logits` are those after the prompt, shape (vocabulary,). Returns whether it was
+        cancelled.
+        """
+        llama = _llama()
+        for answer in answers[1:]:
+            llama.llama_memory_seq_cp(self._memory, 0, answer.sequence, -1, -1)
+        rows = [logits] * len(answers)
+        writing = list(answers)
+        for step in range(max_tokens):
+            for answer, row in zip(writing, rows):
+                self._write_token(answer, row)
+            writing = [answer for answer in writing if not answer.ended]
+            if not writing or step + 1 == max_tokens:
+                return False
+            if should_stop and should_stop():
+                return True
+            self._decode_batch(
+                [(a.tokens[-1], a.position + step, a.sequence, True) for a in writing]
+            )
+            if writing[0].sequence == 0:
+                self._cells.append(writing[0].tokens[-1])
+            rows = [self._logits(place) for place in range(len(writing))]
+        return False
+
+    def _write_token(self, answer: _Answer, logits: np.ndarray) -> None:
+        """The one place where logits become a token of an answer."""
+        token, logprob = choose(logits, answer.temperature, answer.random)
+        answer.tokens.append(token)
+        answer.logprob += logprob
+        if _llama().llama_vocab_is_eog(self._vocabulary, token):
+            answer.ended = True
+        else:
+            answer.ended = answer.stream.feed(self._piece(token))
+
+    # --- evaluating ---------------------------------------------------------------
+
+    def _evaluate_prefix(
+        self,
+        prefix: list[int],
+        should_stop: ShouldStop | None,
+        wanted: list[int] | None = None,
+    ) -> int:
+        """Bring sequence 0 to hold the prefix, from the cache where that saves work.
+
+        `wanted` is the whole prompt, of which the prefix is the beginning. Returns how
+        many of its tokens needed no evaluation.
+        """
+        wanted = wanted or prefix
+        here = overlap(self._cells, wanted)
+        if here < len(prefix):
+            kept = self._cache.best(prefix, at_least=max(here + 1, WORTH_KEEPING))
+            if kept is not None and self._restore(*kept):
+                here = overlap(self._cells, wanted)
+        # The last token of a prompt is evaluated always: its logits are wanted.
+        self._cut(min(here, len(wanted) - 1))
+        if len(prefix) - here >= WORTH_KEEPING:
+            self._evaluate(prefix, should_stop)
+            self._cache.put(prefix, self._state())
+        return min(here, len(wanted) - 1)
+
+    def _evaluate(self, tokens: list[int], should_stop: ShouldStop | None) -> np.ndarray:
+        """Append to sequence 0 what it lacks of `tokens`; the logits after the last one.
+
+        Raises: _Aborted (sequence 0 then holds a beginning of `tokens`).
+        """
+        llama = _llama()
+        guard = _Guard()
+        abort = llama.ggml_abort_callback(
+            lambda _: bool(should_stop) and guard.call(should_stop, when_raised=True)
+        )
+        # Asked between the operations of the graph, a few hundred times a batch: cheap
+        # for a batch of prompt tokens, too dear for the single tokens of an answer.
+        llama.llama_set_abort_callback(self._context, abort, None)
+        try:
+            while (start := len(self._cells)) < len(tokens):
+                part = tokens[start : start + BATCH]
+                last = len(tokens) - 1
+                self._decode_batch(
+                    [(token, at, 0, at == last) for at, token in enumerate(part, start)]
+                )
+                self._cells += part
+        except _Aborted:
+            guard.check()
+            raise
+        finally:
+            llama.llama_set_abort_callback(
+                self._context, llama.ggml_abort_callback(), None
+            )
+        return self._logits(len(part) - 1)
+
+    def _decode_batch(self, entries: Sequence[tuple[int, int, int, bool]]) -> None:
+        """Evaluate (token, position, sequence, wants logits) entries in one batch."""
+        batch = self._batch
+        batch.n_tokens = len(entries)
+        for place, (token, position, sequence, output) in enumerate(entries):
+            batch.token[place] = token
+            batch.pos[place] = position
+            batch.n_seq_id[place] = 1
+            batch.seq_id[place][0] = sequence
+            batch.logits[place] = output
+        code = _llama().llama_decode(self._context, batch)
+        if code == 2:
+            raise _Aborted
+        if code != 0:
+            raise ModelError(
+                f"llama.cpp failed to evaluate {len(entries)} tokens (code {code}): "
+                f"{_last_words()}",
+                "Run: t2sql-tui doctor",
+            )
+
+    def _logits(self, place: int) -> np.ndarray:
+        """Logits after the token at `place` of the last batch, shape (vocabulary,).
+
+        A view of llama.cpp's memory, valid until the next batch.
+        """
+        pointer = _llama().llama_get_logits_ith(self._context, place)
+        return np.ctypeslib.as_array(pointer, shape=(self._n_vocab,))
+
+    def _piece(self, token: int) -> bytes:
+        buffer = ctypes.create_string_buffer(256)
+        size = _llama().llama_token_to_piece(
+            self._vocabulary, token, buffer, len(buffer), 0, True
+        )
+        return buffer.raw[: max(size, 0)]
+
+    # --- the cells ----------------------------------------------------------------
+
+    def _cut(self, length: int) -> None:
+        """Keep `length` tokens in sequence 0, and nothing else."""
+        llama = _llama()
+        for sequence in range(1, MAX_CANDIDATES):
+            llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        llama.llama_memory_seq_rm(self._memory, 0, length, -1)
+        del self._cells[length:]
+
+    def _state(self) -> bytes:
+        llama = _llama()
+        size = llama.llama_state_seq_get_size(self._context, 0)
+        buffer = (ctypes.c_uint8 * size)()
+        written = llama.llama_state_seq_get_data(self._context, buffer, size, 0)
+        return bytes(memoryview(buffer)[:written])
+
+    def _restore(self, tokens: Sequence[int], state: bytes) -> bool:
+        llama = _llama()
+        self._cut(0)
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        if not llama.llama_state_seq_set_data(self._context, buffer, len(state), 0):
+            llama.llama_memory_clear(self._memory, False)
+            return False
+        self._cells = list(tokens)
+        return True
+
+    def _check_open(self) -> None:
+        if not self._context:
+            raise ModelError(f'The model "{self.spec.name}" was closed.', "Load it again.")
+
+    def _check_room(self, tokens: list[int], candidates: int) -> int:
+        """How many tokens each candidate may write behind the prompt."""
+        room = (self.n_ctx - len(tokens)) // max(candidates, 1)
+        if not tokens or room < 1:
+            raise ModelError(
+                f"The prompt has {len(tokens):,} tokens; the model's context holds "
+                f"{self.n_ctx:,}, and the answer needs some of them.",
+                "Ask with fewer tables, or a shorter question.",
+            )
+        return room
+
+
+def choose(
+    logits: np.ndarray, temperature: float, random: np.random.Generator
+) -> tuple[int, float]:
+    """A token and its log-probability (at temperature 1) from logits of shape (vocabulary,).
+
+    Temperature 0 takes the likeliest; else one is drawn from those at least MIN_P as
+    likely as it (min-p sampling, arXiv 2407.01082), which needs no sorting.
+    """
+    token = int(logits.argmax())
+    top = float(logits[token])
+    if temperature > 0:
+        likely = np.flatnonzero(logits >= top + temperature * math.log(MIN_P))
+        weights = np.exp((logits[likely] - top) / temperature)
+        token = int(random.choice(likely, p=weights / weights.sum()))
+    return token, float(logits[token]) - top - math.log(float(np.exp(logits - top).sum()))
+
+
+def _temperature(settings: GenerationSettings, place: int) -> float:
+    """Of several candidates the first is greedy, the others are sampled."""
+    if settings.candidates <= 1:
+        return settings.temperature
+    return 0.0 if place == 0 else settings.temperature or SAMPLING_TEMPERATURE
+
+
+# --- loading ----------------------------------------------------------------------
+
+
+def _checked_file(spec: ModelSpec) -> Path:
+    """The weights of `spec`, after the checks that cost nothing.
+
+    Raises: ModelError.
+    """
+    pull = f"Run: t2sql-tui models pull {spec.name}"
+    if spec.path is None:
+        raise ModelError(f'The weights of "{spec.name}" are not on this machine.', pull)
+    path = Path(spec.path)
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise ModelError(f"Cannot read {path}: {error.strerror}.", pull) from error
+    if magic != b"GGUF":
+        raise ModelError(f"{path} is not a GGUF file.", "Name a .gguf file, or a known model.")
+    if spec.bytes and size != spec.bytes:
+        raise ModelError(
+            f"{path} has {size:,} bytes, but {spec.name} has {spec.bytes:,}.",
+            f"{pull} --force",
+        )
+    return path
+
+
+def _load_model(path: Path, n_gpu_layers: int, on_progress: Callable[[float], None] | None) -> Any:
+    llama = _llama()
+    params = llama.llama_model_default_params()
+    params.n_gpu_layers = n_gpu_layers
+    params.load_mode = llama.LLAMA_LOAD_MODE_MMAP
+    # Builds with AMX crash in its kernels on some machines (ggml_backend_amx_mul_mat);
+    # those kernels are reached only through the extra buffer types.
+    params.use_extra_bufts = b"AMX" not in llama.llama_print_system_info()
+    guard = _Guard()
+
+    @llama.llama_progress_callback
+    def progress(fraction: float, _: Any) -> bool:
+        if on_progress:
+            guard.call(lambda: on_progress(fraction), None)
+        return guard.error is None
+
+    params.progress_callback = progress
+    _log.clear()
+    model = llama.llama_model_load_from_file(os.fsencode(path), params)
+    guard.check()
+    if not model:
+        raise ModelError(
+            f"llama.cpp cannot load {path}: {_last_words()}",
+            "The file may be damaged or of a kind that this llama.cpp does not know. "
+            "Check it: t2sql-tui models verify",
+        )
+    return model
+
+
+def _fingerprint(path: Path) -> str:
+    """Tells files apart without reading gigabytes: size, time, beginning and end."""
+    stat = path.stat()
+    digest = sha256(f"{stat.st_size} {stat.st_mtime_ns}".encode())
+    with path.open("rb") as file:
+        digest.update(file.read(1 << 20))
+        file.seek(max(0, stat.st_size - (1 << 20)))
+        digest.update(file.read())
+    return digest.hexdigest()
+
+
+def usable_cores() -> int:
+    """Physical cores that this process may use: affinity and container limits count.
+
+    Hyper-threads are left out; two of them on one core make llama.cpp slower.
+    """
+    if sys.platform != "linux":
+        return os.cpu_count() or 1
+    cpus = os.sched_getaffinity(0)
+    siblings = set()
+    for cpu in cpus:
+        try:
+            topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+            siblings.add(topology.read_text())
+        except OSError:
+            siblings.add(str(cpu))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        limit = math.ceil(int(quota) / int(period))
+    except (OSError, ValueError):  # no such file, or "max": no limit
+        limit = len(cpus)
+    return max(1, min(len(siblings), limit))

@@ -1,0 +1,168 @@
+"""Evaluated prompt prefixes, kept so that no database is read twice by the model.
+
+llama.cpp's state of one sequence is an opaque block of bytes, tens of MB for a prefix of
+a thousand tokens. A few blocks are held in memory, more on disk. A file is written with a
+checksum because llama.cpp trusts the bytes it is given, and a damaged one must cost a new
+evaluation, never a crash.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import tempfile
+import zlib
+from array import array
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import takewhile
+from pathlib import Path
+
+_MAGIC = b"t2sqlkv1"
+_HEADER = struct.Struct("<8sIIQ")  # magic, CRC-32 of the rest, tokens, bytes of state
+
+#: In memory the sequence in use is not counted; these are the ones to come back to.
+MEMORY_BYTES = 96 * 1024 * 1024
+DISK_BYTES = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    tokens: tuple[int, ...]
+
+
+def overlap(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many leading tokens two sequences share."""
+    if a == b:
+        return len(a)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b)))
+
+
+class PrefixCache:
+    """States of evaluated prefixes by their token ids, for one model as it is loaded now.
+
+    `fingerprint` names everything that a state depends on besides its tokens (weights,
+    context size, cache type, llama.cpp build); states of another are never seen.
+    `folder` None keeps nothing on disk. A disk that is full or not writable is no error:
+    the cache is then one of memory alone.
+    """
+
+    def __init__(
+        self,
+        fingerprint: str,
+        folder: Path | None,
+        memory_bytes: int = MEMORY_BYTES,
+        disk_bytes: int = DISK_BYTES,
+    ) -> None:
+        self._root = folder
+        self._folder = folder / sha256(fingerprint.encode()).hexdigest()[:16] if folder else None
+        self._memory_bytes = memory_bytes
+        self._disk_bytes = disk_bytes
+        self._states: OrderedDict[tuple[int, ...], bytes] = OrderedDict()
+
+    def best(self, tokens: Sequence[int], at_least: int) -> tuple[tuple[int, ...], bytes] | None:
+        """The state that shares most leading tokens with `tokens`, if at least so many.
+
+        Returns the tokens that it was evaluated from, and the state.
+        """
+        tokens = tuple(tokens)
+        kept = max(self._states, key=lambda known: overlap(known, tokens), default=())
+        shared = overlap(kept, tokens)
+        if shared < len(tokens):
+            # Read a file only if it promises more than memory has; a damaged one is
+            # removed by the reading, and the next best takes its place.
+            files = [(overlap(file.tokens, tokens), file) for file in self._files()]
+            for promised, file in sorted(files, key=lambda pair: -pair[0]):
+                if promised < max(at_least, shared + 1):
+                    break
+                if (state := self._read(file)) is not None:
+                    self._remember(file.tokens, state)
+                    return file.tokens, state
+        if not kept or shared < at_least:
+            return None
+        self._states.move_to_end(kept)
+        return kept, self._states[kept]
+
+    def put(self, tokens: Sequence[int], state: bytes) -> None:
+        """Keep a state in memory and on disk; the least recently used make room."""
+        self._remember(tuple(tokens), state)
+        self._write(tuple(tokens), state)
+
+    def _remember(self, tokens: tuple[int, ...], state: bytes) -> None:
+        self._states[tokens] = state
+        self._states.move_to_end(tokens)
+        while sum(map(len, self._states.values())) > self._memory_bytes:
+            self._states.popitem(last=False)
+
+    # --- on disk ------------------------------------------------------------------
+
+    def _files(self) -> list[_File]:
+        found = []
+        for path in self._folder.glob("*.kv") if self._folder else ():
+            try:
+                with path.open("rb") as file:
+                    header = file.read(_HEADER.size)
+                    if len(header) < _HEADER.size or not header.startswith(_MAGIC):
+                        raise ValueError(path)
+                    _, _, count, size = _HEADER.unpack(header)
+                    if path.stat().st_size != _HEADER.size + 4 * count + size:
+                        raise ValueError(path)
+                    found.append(_File(path, tuple(array("i", file.read(4 * count)))))
+            except ValueError:
+                _remove(path)
+            except OSError:
+                continue  # another process removed it meanwhile
+        return found
+
+    def _read(self, file: _File) -> bytes | None:
+        try:
+            content = file.path.read_bytes()
+            os.utime(file.path)
+        except OSError:
+            return None
+        _, checksum, count, _ = _HEADER.unpack_from(content)
+        if zlib.crc32(memoryview(content)[_HEADER.size :]) != checksum:
+            _remove(file.path)
+            return None
+        return content[_HEADER.size + 4 * count :]
+
+    def _write(self, tokens: tuple[int, ...], state: bytes) -> None:
+        if self._folder is None or len(state) > self._disk_bytes:
+            return
+        ids = array("i", tokens).tobytes()
+        checksum = zlib.crc32(state, zlib.crc32(ids))
+        path = self._folder / (sha256(ids).hexdigest()[:32] + ".kv")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._make_room(len(state))
+            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".tmp", delete=False) as out:
+                out.write(_HEADER.pack(_MAGIC, checksum, len(tokens), len(state)))
+                out.write(ids)
+                out.write(state)
+            os.replace(out.name, path)
+        except OSError:
+            if "out" in locals():
+                _remove(Path(out.name))
+
+    def _make_room(self, size: int) -> None:
+        """Remove the files used longest ago, of every model, until `size` more fit.
+
+        Files that a killed process left half written count and go like the others.
+        """
+        files = [(path.stat(), path) for path in self._root.glob("*/*") if path.is_file()]
+        total = sum(stat.st_size for stat, _ in files) + size
+        for stat, path in sorted(files, key=lambda pair: pair[0].st_mtime):
+            if total <= self._disk_bytes:
+                break
+            _remove(path)
+            total -= stat.st_size
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        pass  # not ours to remove; it is ignored all the same
