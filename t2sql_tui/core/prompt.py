@@ -79,6 +79,58 @@ def _question_v1(question: Question, values: Sequence[ValueMatch]) -> str:
     return "\n".join(lines)
 
 
+# --- v2: for tuned models; every column by its full name, ready to be copied ----------
+
+
+def _listing(table: Table) -> str:
+    """`table.column` with type, key and two sample values as the SQL literals they are."""
+    name = quote_identifier(table.name)
+    lines = [f"{'view' if table.kind == 'view' else 'table'} {name}"]
+    for column in table.columns:
+        line = f"{name}.{quote_identifier(column.name)} {column.type.lower()}".rstrip()
+        if column.primary_key:
+            line += " key"
+        if column.samples:
+            line += " " + ", ".join(map(_sample, column.samples[:2]))
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?\Z")
+
+
+def _sample(value: str) -> str:
+    return value if _NUMBER.match(value) else _literal(value)
+
+
+def _joins(tables: Sequence[Table]) -> str:
+    """Every key as the condition of the join that follows it, one a line."""
+    shown = {table.name.lower() for table in tables}
+    lines = []
+    for table in tables:
+        for link in table.foreign_keys:
+            if link.table.lower() in shown:
+                name, other = quote_identifier(table.name), quote_identifier(link.table)
+                pairs = zip(link.columns, link.ref_columns, strict=True)
+                lines.append(
+                    "join " + " AND ".join(
+                        f"{name}.{quote_identifier(a)} = {other}.{quote_identifier(b)}" for a, b in pairs
+                    )
+                )
+    return "\n".join([*lines, "", ""])
+
+
+def _question_v2(question: Question, values: Sequence[ValueMatch]) -> str:
+    lines = [f"earlier: {turn.question}\n{turn.sql}" for turn in question.history]
+    lines.append(question.text)
+    if question.evidence:
+        lines.append(f"hint: {question.evidence}")
+    lines += [
+        f"{quote_identifier(m.table)}.{quote_identifier(m.column)} = {_literal(m.value)}" for m in values
+    ]
+    return "\n".join(lines)
+
+
 PROMPTS: dict[str, PromptVersion] = {
     version.name: version
     for version in (
@@ -92,6 +144,13 @@ PROMPTS: dict[str, PromptVersion] = {
             table=_ddl,
             links=lambda tables: "",
             suffix=_question_v1,
+        ),
+        PromptVersion(
+            name="v2",
+            system="Write one SQLite query for the question.",
+            table=_listing,
+            links=_joins,
+            suffix=_question_v2,
         ),
     )
 }
