@@ -1,0 +1,175 @@
+"""The models that the program knows: `models/NAME/model.toml` -> ModelSpec.
+
+A GGUF file that is in no catalog is described by its own metadata instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import mmap
+import struct
+import tomllib
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from t2sql_tui.core import store
+from t2sql_tui.core.chat import CHAT_FORMATS
+from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.prompt import PROMPTS
+from t2sql_tui.core.types import ModelSpec, Source
+
+DEFAULT_MODEL = "qwen2.5-coder-0.5b"
+
+#: What our exporter writes into a GGUF, and what a foreign file is taken to want.
+PROMPT_VERSION_KEY = "t2sql.prompt_version"
+CHAT_FORMAT_KEY = "t2sql.chat_format"
+_PLAIN_PROMPT = "v1"
+_CONTEXT = 8192
+
+_MARKS = {  # in a chat template -> chat format
+    "<|im_start|>": "chatml",
+    "<start_of_turn>": "gemma",
+    "[INST]": "mistral",
+    "<|end|>": "phi3",
+}
+
+
+def models_source() -> Path:
+    """The folder of model.toml files: beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).resolve().parent.parent
+    checkout = package.parent / "models"
+    return checkout if (checkout / DEFAULT_MODEL).is_dir() else package / "models"
+
+
+@functools.cache
+def load_catalog() -> dict[str, ModelSpec]:
+    """Every known model by name, the default first. `path` is not set; see `find_model`.
+
+    Raises: ModelError when a model.toml is damaged or has a key that nothing reads.
+    """
+    files = sorted(models_source().glob("*/model.toml"))
+    specs = {file.parent.name: _read_spec(file) for file in files}
+    return dict(sorted(specs.items(), key=lambda item: item[0] != DEFAULT_MODEL))
+
+
+def find_model(name_or_path: str | Path = DEFAULT_MODEL) -> ModelSpec:
+    """The spec of a known model, or of any GGUF file; `path` is set if weights are here.
+
+    Raises: ModelError when there is no such model or file, or the file wants a prompt
+    version or chat format that this version of the program does not have.
+    """
+    name = str(name_or_path)
+    catalog = load_catalog()
+    if name in catalog:
+        return replace(catalog[name], path=store.find(catalog[name]))
+    path = Path(name_or_path).expanduser()
+    if path.suffix == ".gguf" or path.is_file():
+        return _spec_of_file(path)
+    near = difflib.get_close_matches(name, catalog, 1, 0.4)
+    raise ModelError(
+        f'There is no model "{name}".',
+        (f'Did you mean "{near[0]}"? ' if near else "")
+        + f"Known: {', '.join(catalog)}; or give the path of a .gguf file.",
+    )
+
+
+def _read_spec(file: Path) -> ModelSpec:
+    known = {field.name for field in fields(ModelSpec)} - {"name", "path", "adapter"}
+    try:
+        values: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
+        for key in values.keys() - known:
+            near = difflib.get_close_matches(key, known, 1)
+            raise ValueError(f'unknown key "{key}"' + (f', did you mean "{near[0]}"?' if near else ""))
+        values["sources"] = tuple(Source(**source) for source in values.get("sources", ()))
+    except (OSError, TypeError, ValueError) as error:
+        raise ModelError(f"{file} is damaged: {error}", "Install t2sql-tui again.") from error
+    adapter = file.parent / "adapter"
+    has_adapter = (adapter / "adapter_config.json").is_file()
+    return ModelSpec(file.parent.name, **values, adapter=adapter if has_adapter else None)
+
+
+def _spec_of_file(path: Path) -> ModelSpec:
+    metadata = read_metadata(path)
+    architecture = metadata.get("general.architecture", "")
+    template = metadata.get("tokenizer.chat_template", "")
+    chat_format = metadata.get(CHAT_FORMAT_KEY) or next(
+        (known for mark, known in _MARKS.items() if mark in template), "chatml"
+    )
+    prompt_version = metadata.get(PROMPT_VERSION_KEY, _PLAIN_PROMPT)
+    for kind, wanted, known in (
+        ("prompt version", prompt_version, PROMPTS),
+        ("chat format", chat_format, CHAT_FORMATS),
+    ):
+        if wanted not in known:
+            raise ModelError(
+                f'{path.name} was made for {kind} "{wanted}", which this t2sql-tui does not have.',
+                f"It has: {', '.join(known)}. A newer version may: pip install -U t2sql-tui",
+            )
+    return ModelSpec(
+        name=path.stem,
+        title=metadata.get("general.name", path.stem),
+        file=path.name,
+        licence=metadata.get("general.license", ""),
+        chat_format=chat_format,
+        prompt_version=prompt_version,
+        context=min(_CONTEXT, metadata.get(f"{architecture}.context_length", _CONTEXT)),
+        path=path.resolve(),
+    )
+
+
+# --- GGUF metadata ----------------------------------------------------------------
+
+# By type code: u8 i8 u16 i16 u32 i32 f32 bool, 8 is a string, 9 an array, u64 i64 f64.
+_SCALARS = dict(zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd"))
+_STRING, _ARRAY = 8, 9
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The texts, numbers and booleans in a GGUF's header; arrays are skipped.
+
+    0.2 s for a vocabulary of 150,000 (the `gguf` package needs 10 s, and is no
+    requirement of the app). Format: ggml/docs/gguf.md, versions 2 and 3.
+
+    Raises: ModelError when the file is missing or no GGUF.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            magic, version, _, count = struct.unpack_from("<4sIQQ", data)
+            if magic != b"GGUF" or version not in (2, 3):
+                raise ValueError("it does not begin like one")
+            values: dict[str, Any] = {}
+            at = 24
+            for _ in range(count):
+                key, at = _read_value(data, at, _STRING)
+                (kind,) = struct.unpack_from("<I", data, at)
+                values[key], at = _read_value(data, at + 4, kind)
+    except OSError as error:
+        raise ModelError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
+    except (ValueError, KeyError, struct.error) as error:
+        raise ModelError(
+            f"{path} is not a GGUF file, or is damaged: {error}.", "Download it again."
+        ) from error
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _read_value(data: mmap.mmap, at: int, kind: int) -> tuple[Any, int]:
+    """A value and the place after it; None for an array."""
+    if kind == _STRING:
+        start = at + 8
+        end = start + struct.unpack_from("<Q", data, at)[0]
+        return data[start:end].decode("utf-8", "replace"), end
+    if kind != _ARRAY:
+        code = "<" + _SCALARS[kind]
+        return struct.unpack_from(code, data, at)[0], at + struct.calcsize(code)
+    kind, count = struct.unpack_from("<IQ", data, at)
+    at += 12
+    if kind not in (_STRING, _ARRAY):
+        return None, at + count * struct.calcsize("<" + _SCALARS[kind])
+    for _ in range(count):
+        if kind == _STRING:
+            at += 8 + struct.unpack_from("<Q", data, at)[0]
+        else:
+            at = _read_value(data, at, kind)[1]
+    return None, at
