@@ -1,0 +1,1 @@
+"""Fine-tuning: data, packing, fit, measure, sweep, export. `trainer --help` needs no torch."""

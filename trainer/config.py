@@ -1,0 +1,372 @@
+"""One configuration. A field's name is its flag and its TOML key, its docstring its help text."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import json
+import textwrap
+import tomllib
+import typing
+from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from t2sql_tui.core.errors import T2SQLError
+
+
+class ConfigError(T2SQLError):
+    """A recipe or a flag that cannot be meant as it stands."""
+
+    exit_code = 2
+
+
+def _of(group: str, default: Any) -> Any:
+    """A field of the group `data` (what the examples are), `model` (what they train) or
+    `run` (where and how often; changes neither losses nor weights)."""
+    return field(default=default, metadata={"group": group})
+
+
+@dataclass(frozen=True)
+class Config:
+    base: str = _of("model", "qwen2.5-coder-0.5b")
+    """Base model: a name of `t2sql-tui models list`, a .gguf file (dequantised once), or a
+    transformers folder or hub id."""
+
+    chat_format: str = _of("data", "")
+    """Chat format of the prompts; empty takes the base model's own."""
+
+    prompt_version: str = _of("data", "v1")
+    """Prompt version, of those in t2sql_tui.core.prompt."""
+
+    data: tuple[str, ...] = _of("data", ("spider-train",))
+    """What to train on: names of `benchmarks list`, gretel-train, spider-syn, bird-text, or
+    spider-format:DIR[/FILE] and bird-format:DIR."""
+
+    heldout: str = _of("data", "spider-train-holdout")
+    """What to measure on while training, named as in --data; empty sets aside a share of the
+    training databases."""
+
+    heldout_share: float = _of("data", 0.1)
+    """The share of databases set aside where --heldout is empty."""
+
+    data_root: str = _of("run", "")
+    """Folder of the data sets; empty means T2SQL_DATA or ../shared/data."""
+
+    normalise: bool = _of("data", True)
+    """Rewrite gold SQL to one style (keyword case, spacing, aliases T1, T2) wherever execution
+    proves that the result stays the same."""
+
+    dialect: str = _of("data", "sqlite")
+    """SQL dialect of the answers; others are transpiled with sqlglot, and transpiled back to
+    be measured."""
+
+    keep_failing: bool = _of("data", False)
+    """Also train on gold SQL that fails on its database."""
+
+    repeat_hard: int = _of("data", 1)
+    """How often a question of hardness hard is shown in an epoch."""
+
+    repeat_extra: int = _of("data", 1)
+    """How often a question of hardness extra is shown in an epoch."""
+
+    repeat_set_operations: int = _of("data", 1)
+    """How often a question whose SQL has UNION, INTERSECT or EXCEPT is shown in an epoch."""
+
+    schema: Literal["full", "pruned", "both"] = _of("data", "full")
+    """Show the whole schema, only the tables of the gold SQL and a few distractors, or one
+    variant of each."""
+
+    distractors: int = _of("data", 2)
+    """Tables beyond those of the gold SQL that a pruned schema keeps."""
+
+    shuffled_schemas: int = _of("data", 0)
+    """Further copies of the data whose tables and columns stand in random order."""
+
+    paraphrases: bool = _of("data", False)
+    """Add Spider-Syn's paraphrases of the Spider questions."""
+
+    values: bool = _of("data", True)
+    """Show the stored values that a question seems to mention, as the app does."""
+
+    max_tokens: int = _of("data", 2048)
+    """Longest example (prefix, question and SQL) in tokens; longer ones lose tables, and are
+    dropped and listed if they still do not fit."""
+
+    max_examples: int = _of("data", 0)
+    """Use at most so many training examples, drawn by the seed; 0 means all."""
+
+    method: Literal["lora", "qlora", "full"] = _of("model", "lora")
+    """Train low-rank adapters, adapters over 4-bit weights (needs a GPU), or every weight."""
+
+    rank: int = _of("model", 32)
+    """Rank of the adapters."""
+
+    alpha: int = _of("model", 64)
+    """Scale of the adapters: their output is multiplied by alpha / rank (or / sqrt(rank))."""
+
+    dropout: float = _of("model", 0.0)
+    """Dropout in front of the adapters."""
+
+    targets: tuple[str, ...] = _of("model", ("all-linear",))
+    """Layers that get an adapter: all-linear, attention, or names such as q_proj."""
+
+    rslora: bool = _of("model", False)
+    """Scale by alpha / sqrt(rank) (Kalajdzievski 2023)."""
+
+    dora: bool = _of("model", False)
+    """Split weights into magnitude and direction (Liu et al. 2024); slower."""
+
+    epochs: float = _of("model", 1.0)
+    """Passes over the training examples."""
+
+    max_steps: int = _of("model", 0)
+    """Stop after so many optimiser steps (the schedule ends there too); 0 means by epochs."""
+
+    learning_rate: float = _of("model", 4e-4)
+    """Peak learning rate."""
+
+    schedule: Literal["cosine", "linear", "constant"] = _of("model", "cosine")
+    """How the learning rate falls after the warm-up."""
+
+    warmup: float = _of("model", 0.03)
+    """Share of the steps in which the learning rate rises."""
+
+    weight_decay: float = _of("model", 0.0)
+    """Decoupled weight decay of AdamW."""
+
+    clip: float = _of("model", 1.0)
+    """Gradients are scaled down to this norm; 0 leaves them."""
+
+    packing: bool = _of("model", True)
+    """Put many questions behind one schema prefix; off means one example after the other."""
+
+    row_tokens: int = _of("model", 2048)
+    """Tokens in one row, which is one forward and backward pass. Memory grows with it."""
+
+    group_questions: int = _of("model", 24)
+    """Questions of one database in a row at most: more is cheaper, fewer mixes better."""
+
+    rows_per_step: int = _of("model", 4)
+    """Rows whose gradients make one optimiser step, over all processes together."""
+
+    bf16: bool = _of("model", True)
+    """Compute in bfloat16 (frozen weights are stored so, trained ones stay float32)."""
+
+    gradient_checkpointing: bool = _of("model", False)
+    """Recompute activations in the backward pass: a third slower, far less memory."""
+
+    fused: bool = _of("model", True)
+    """Use this program's LoRA kernel, which neither casts nor keeps activations twice."""
+
+    seed: int = _of("model", 0)
+    """Seed of the data order, the initial adapter and the dropout."""
+
+    eval_every: int = _of("model", 50)
+    """Measure every so many steps, and at the end; 0 means at the end alone."""
+
+    eval_questions: int = _of("model", 100)
+    """Size of the fixed held-out sample."""
+
+    eval_tokens: int = _of("model", 128)
+    """Longest generated answer in tokens."""
+
+    eval_batch: int = _of("model", 16)
+    """Questions that are answered at once."""
+
+    eval_first: bool = _of("model", True)
+    """Also measure before the first step: what the untuned model can do."""
+
+    patience: int = _of("model", 0)
+    """Stop after so many measurements in a row without a new best execution accuracy; 0 never
+    stops early."""
+
+    out: str = _of("run", "")
+    """Folder of the run; empty means runs/NAME after the recipe."""
+
+    save_every: int = _of("run", 25)
+    """Write a checkpoint every so many steps."""
+
+    keep: int = _of("run", 2)
+    """Checkpoints that are kept."""
+
+    threads: int = _of("run", 0)
+    """CPU threads; 0 means one for each core this process may use."""
+
+    def data_key(self, chat_format: str) -> str:
+        """What tells one data artefact from another: 16 hex digits over the data fields."""
+        chosen = {f.name: getattr(self, f.name) for f in fields(self) if _group(f) == "data"}
+        chosen |= {"chat_format": chat_format, "base": self.base, "seed": self.seed}
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
+
+    def differences(self, other: dict[str, Any]) -> list[str]:
+        """Names of the fields, other than those of the run, in which a config saved as a
+        dictionary differs from this one. A run that differs in none gives the same losses."""
+        own = json.loads(json.dumps(asdict(self)))
+        return [
+            f.name for f in fields(self)
+            if _group(f) != "run" and own[f.name] != other.get(f.name, own[f.name])
+        ]  # fmt: skip
+
+
+def _group(f) -> str:
+    return f.metadata["group"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """A field as a command line needs it. `kind` is the scalar's type."""
+
+    name: str
+    group: str
+    help: str
+    default: Any
+    kind: type
+    many: bool
+    choices: tuple[str, ...]
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+
+@cache
+def options() -> dict[str, Option]:
+    """Every field by name, with its docstring. Python drops field docstrings, so they are
+    read from the source of the class."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(Config))).body
+    doc = {
+        item.target.id: " ".join(after.value.value.split())
+        for item, after in zip(tree.body, tree.body[1:])
+        if isinstance(item, ast.AnnAssign) and isinstance(after, ast.Expr)
+    }
+    hints = typing.get_type_hints(Config)
+    found = {}
+    for f in fields(Config):
+        hint, many, choices = hints[f.name], False, ()
+        if typing.get_origin(hint) is tuple:
+            hint, many = typing.get_args(hint)[0], True
+        elif typing.get_origin(hint) is Literal:
+            hint, choices = str, typing.get_args(hint)
+        found[f.name] = Option(f.name, _group(f), doc[f.name], f.default, hint, many, choices)
+    return found
+
+
+def coerce(name: str, value: Any, where: str) -> Any:
+    """`value` as field `name` holds it; a string is read as on a command line.
+
+    Raises: ConfigError for an unknown field, with the nearest known, or a wrong value.
+    """
+    known = options()
+    if name not in known:
+        near = get_close_matches(name, known, 1, 0.5)
+        hint = f"Did you mean '{near[0]}'?" if near else "`trainer fit --help` lists the options."
+        raise ConfigError(f"{where} sets '{name}', which is no option.", hint)
+    option = known[name]
+    if option.many:
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
+            raise ConfigError(f"{where}: '{name}' must be a list of texts.", option.help)
+        return tuple(value)
+    try:
+        value = _scalar(option, value)
+    except ValueError:
+        raise ConfigError(
+            f"{where}: '{name}' cannot be {value!r}, it must be of type {option.kind.__name__}.",
+            option.help,
+        ) from None
+    if option.choices and value not in option.choices:
+        near = get_close_matches(value, option.choices, 1, 0.5)
+        hint = f"Did you mean '{near[0]}'? " if near else ""
+        raise ConfigError(
+            f"{where}: '{name}' cannot be '{value}'.", f"{hint}Known: {', '.join(option.choices)}."
+        )
+    if option.kind in (int, float) and value < 0:
+        raise ConfigError(f"{where}: '{name}' cannot be negative ({value}).", option.help)
+    return value
+
+
+def _scalar(option: Option, value: Any) -> Any:
+    if option.kind is bool:
+        if isinstance(value, str) and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        if not isinstance(value, bool):
+            raise ValueError
+        return value
+    if option.kind is str:
+        if not isinstance(value, str):
+            raise ValueError
+        return value
+    if isinstance(value, bool):
+        raise ValueError
+    if option.kind is int and isinstance(value, float) and not value.is_integer():
+        raise ValueError
+    return option.kind(value)
+
+
+def load_config(recipe: Path | None, overrides: dict[str, Any] | None = None) -> Config:
+    """A recipe (TOML, keys as the fields) with `overrides` on top.
+
+    Raises: ConfigError for a file that is missing or no TOML, an unknown key or a value of
+    the wrong kind.
+    """
+    values: dict[str, Any] = {}
+    if recipe is not None:
+        try:
+            table = tomllib.loads(recipe.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            near = get_close_matches(recipe.name, [p.name for p in recipes()], 1, 0.4)
+            hint = f"Did you mean {recipes()[0].parent / near[0]}?" if near else ""
+            raise ConfigError(f"There is no recipe {recipe}.", hint) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{recipe} is not TOML: {error}.") from None
+        # [sweep] is a grid over the fields; `trainer sweep` reads it.
+        table.pop("sweep", None)
+        values = {name: coerce(name, value, str(recipe)) for name, value in table.items()}
+    for name, value in (overrides or {}).items():
+        values[name] = coerce(name, value, "The command line")
+    config = replace(Config(), **values)
+    if not config.out and recipe is not None:
+        config = replace(config, out=f"runs/{recipe.stem}")
+    return _checked(config)
+
+
+def load_grid(recipe: Path) -> dict[str, list[Any]]:
+    """The recipe's [sweep] table: field name to the values it shall take.
+
+    Raises: ConfigError.
+    """
+    table = tomllib.loads(recipe.read_text(encoding="utf-8")).get("sweep", {})
+    return {name: grid_values(name, values, f"{recipe} [sweep]") for name, values in table.items()}
+
+
+def grid_values(name: str, values: Any, where: str) -> list[Any]:
+    if not isinstance(values, list) or not values:
+        raise ConfigError(f"{where}: '{name}' must be a list of values to try.")
+    return [coerce(name, value, where) for value in values]
+
+
+def recipes() -> list[Path]:
+    """The recipes that come with the program."""
+    return sorted((Path(__file__).parent / "recipes").glob("*.toml"))
+
+
+def _checked(config: Config) -> Config:
+    for name in ("rank", "alpha", "row_tokens", "group_questions", "rows_per_step", "max_tokens",
+                 "repeat_hard", "repeat_extra", "repeat_set_operations", "eval_questions",
+                 "eval_tokens", "eval_batch", "save_every", "keep"):  # fmt: skip
+        if getattr(config, name) < 1:
+            raise ConfigError(f"'{name}' must be at least 1.", options()[name].help)
+    if not config.epochs and not config.max_steps:
+        raise ConfigError("There is nothing to train: both epochs and max_steps are 0.")
+    if config.row_tokens < config.max_tokens:
+        raise ConfigError(
+            f"row_tokens ({config.row_tokens}) is below max_tokens ({config.max_tokens}), so the "
+            "longest examples would fit in no row.",
+            "Raise row_tokens or lower max_tokens.",
+        )
+    return config

@@ -1,0 +1,358 @@
+"""A transformers folder -> one GGUF file, without llama.cpp's conversion script.
+
+Needed for two things: a base model whose weights came from a hub, and full fine-tuning. The
+script of llama.cpp is in no package and wants an older transformers, so the five kinds of
+model that the recipes use are converted here. Whatever else a file must hold (tokenizer,
+hyper-parameters) is taken over from the base's GGUF where there is one, and otherwise
+written from `config.json` and `tokenizer.json`; the tokenizer is then proven, not trusted:
+llama.cpp must cut some texts into the same ids as `tokenizers` does.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from t2sql_tui.backends.gguf_file import OnProgress, Tensor, encode
+from t2sql_tui.backends.merge import (
+    Layout,
+    check_quantisation,
+    float_type,
+    map_safetensors,
+    open_base,
+    widen,
+    write_model,
+)
+from t2sql_tui.core.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# transformers' model_type -> GGUF's architecture
+MODEL_TYPES = {
+    "qwen2": "qwen2", "qwen3": "qwen3", "llama": "llama", "mistral": "llama",
+    "phi3": "phi3", "gemma3_text": "gemma3",
+}  # fmt: skip
+
+_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = 1, 2, 3, 4, 5, 6  # llama_token_type
+
+# How llama.cpp names the splitting before BPE, by a piece of the pattern in tokenizer.json
+# (llama.cpp, convert_hf_to_gguf_update.py). The digits tell these apart.
+_SPLITS = ((r"\p{N}{1,3}", "llama-bpe"), (r"|\p{N}|", "qwen2"), ('"Digits"', "smollm"))
+
+_SAMPLES = (
+    "SELECT count(*), T1.`name` FROM airlines AS T1 WHERE x >= 1234.5 AND y != 'New York'",
+    "How many   students aged 18 don't live in Zürich?\n\ttable: id int pk [\"naïve\", '2019-01-03']",
+    "東京 🚀 d'été  ",
+)
+
+
+def convert(
+    folder: Path,
+    out: Path,
+    quantisation: str = "f16",
+    base_gguf: Path | None = None,
+    metadata: Mapping[str, str] | None = None,
+    on_progress: OnProgress | None = None,
+) -> Path:
+    """Writes the model in `folder` (config.json, *.safetensors) to `out`, and returns it.
+
+    `base_gguf` is the file that the model was fine-tuned from, if it was: all but the weights
+    comes from it. Raises: ModelError when the architecture, its rope scaling or its
+    tokenizer is of a kind that is not known to come out right.
+    """
+    check_quantisation(quantisation)
+    config = _config(folder)
+    if base_gguf:
+        base = open_base(base_gguf)
+        values, extra = dict(base.values), dict(base.tensors)
+        layout = Layout.of(base)
+    else:
+        heads = config.num_attention_heads
+        layout = Layout(MODEL_TYPES[config.model_type], config.num_hidden_layers,
+                        heads, config.num_key_value_heads or heads)
+        values, extra = _hyper_parameters(config, layout.architecture), _rope_factors(config)
+        values |= tokenizer_values(folder, config.vocab_size)
+        values["general.name"] = encode(folder.name)
+    texts = {**(metadata or {}), "t2sql.quantisation": quantisation}
+    values |= {key: encode(text) for key, text in texts.items() if text}
+    vocabulary = extra["token_embd.weight"].shape[0] if base_gguf else config.vocab_size
+    found = {
+        tensor.name: tensor
+        for tensor in _tensors(folder, config, layout, vocabulary, float_type(quantisation))
+    }
+    if base_gguf and (missing := extra.keys() - found.keys() - {"rope_freqs.weight"}):
+        raise ModelError(f"{folder} has no weights for {sorted(missing)[0]} of {base_gguf.name}",
+                         "Give the GGUF file that the model was fine-tuned from.")
+    write_model(out, values, list((extra | found).values()), quantisation, on_progress)
+    if not base_gguf:
+        check_tokenizer(folder, out)
+    return out
+
+
+def _config(folder: Path) -> Any:
+    """transformers' text config, which fills in what a config.json leaves to defaults."""
+    if not (folder / "config.json").exists():
+        raise ModelError(f"{folder} is not a model: config.json is missing",
+                         "Give a folder that save_pretrained() wrote.")
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder).get_text_config()
+    if config.model_type not in MODEL_TYPES:
+        raise ModelError(f"Models of the type {config.model_type!r} cannot be exported",
+                         f"Known are: {', '.join(MODEL_TYPES)}.")
+    return config
+
+
+# --- weights ----------------------------------------------------------------------
+
+
+def _tensors(
+    folder: Path, config: Any, layout: Layout, vocabulary: int, kind: int
+) -> Iterator[Tensor]:
+    shards = sorted(folder.glob("*.safetensors"))
+    if not shards:
+        raise ModelError(f"{folder} holds no *.safetensors", "Save the model with safetensors.")
+    for shard in shards:
+        for parameter, stored in map_safetensors(shard).items():
+            tied = config.tie_word_embeddings and parameter == "lm_head.weight"
+            if not tied and not parameter.endswith("rotary_emb.inv_freq"):
+                yield _tensor(layout, parameter, stored, vocabulary, kind)
+
+
+def _tensor(
+    layout: Layout, parameter: str, stored: np.ndarray, vocabulary: int, kind: int
+) -> Tensor:
+    import gguf
+
+    name = layout.name(parameter)
+    if name in ("token_embd.weight", "output.weight"):
+        stored = stored[:vocabulary]  # rows beyond the tokenizer's pad to a round number
+    # Gemma's norm multiplies by 1 + weight, llama.cpp's by the weight.
+    shift = 1.0 if layout.architecture == "gemma3" and parameter.endswith("norm.weight") else 0.0
+
+    def load() -> np.ndarray:
+        array = layout.rope_rows(name, widen(stored))
+        return array + shift if shift else array
+
+    # Norms and biases stay in F32, as llama.cpp wants them.
+    wide = stored.ndim == 1
+    return Tensor(name, stored.shape, gguf.GGMLQuantizationType.F32 if wide else kind, load)
+
+
+def _rope_factors(config: Any) -> dict[str, Tensor]:
+    """Factors of the rotary frequencies, which llama.cpp wants as tensors."""
+    import gguf
+    import numpy as np
+
+    rope = _rope(config)
+    half = _head_size(config) // 2
+    factors: dict[str, Any] = {}
+    if rope["rope_type"] == "llama3":  # transformers, modeling_rope_utils.py
+        wavelength = 2 * np.pi * rope["rope_theta"] ** (np.arange(half) / half)
+        turns = rope["original_max_position_embeddings"] / wavelength
+        low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+        smooth = np.clip((turns - low) / (high - low), 0, 1)
+        factors["rope_freqs.weight"] = 1 / ((1 - smooth) / rope["factor"] + smooth)
+    elif rope["rope_type"] == "longrope":
+        factors["rope_factors_long.weight"] = np.array(rope["long_factor"])
+        factors["rope_factors_short.weight"] = np.array(rope["short_factor"])
+    return {
+        name: Tensor(name, array.shape, gguf.GGMLQuantizationType.F32, lambda a=array: a)
+        for name, array in factors.items()
+    }
+
+
+# --- hyper-parameters -------------------------------------------------------------
+
+
+def _rope(config: Any) -> dict[str, Any]:
+    rope = config.rope_parameters
+    return dict(rope.get("full_attention", rope))
+
+
+def _head_size(config: Any) -> int:
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
+
+def _hyper_parameters(config: Any, architecture: str) -> dict[str, bytes]:
+    """`config` under GGUF's keys (gguf.md, "Standardized key-value pairs")."""
+    rope, head = _rope(config), _head_size(config)
+    window = getattr(config, "sliding_window", None)
+    context = config.max_position_embeddings
+    if config.model_type == "mistral" and window:
+        context = min(context, window)  # llama.cpp attends to everything: equal up to here
+    keys: dict[str, Any] = {
+        "context_length": context,
+        "embedding_length": config.hidden_size,
+        "block_count": config.num_hidden_layers,
+        "feed_forward_length": config.intermediate_size,
+        "attention.head_count": config.num_attention_heads,
+        "attention.head_count_kv": config.num_key_value_heads or config.num_attention_heads,
+        "attention.key_length": head,
+        "attention.value_length": head,
+        "attention.layer_norm_rms_epsilon": float(config.rms_norm_eps),
+        "rope.dimension_count": int(head * rope.get("partial_rotary_factor", 1.0)),
+        "rope.freq_base": float(rope["rope_theta"]),
+        "vocab_size": config.vocab_size,
+    }
+    if architecture in ("gemma3", "phi3") and window:
+        keys["attention.sliding_window"] = window
+    if architecture == "gemma3":
+        _check_gemma3(config, head)
+    return {f"{architecture}.{key}": encode(value) for key, value in
+            (keys | _rope_scaling(config, rope)).items()} | {
+        "general.architecture": encode(architecture), "general.type": encode("model"),
+    }
+
+
+def _check_gemma3(config: Any, head: int) -> None:
+    """llama.cpp has these of Gemma 3 built in rather than read from the file."""
+    sliding = config.rope_parameters.get("sliding_attention", {}).get("rope_theta", 10000.0)
+    built_in = (
+        ("query_pre_attn_scalar", config.query_pre_attn_scalar == head),
+        ("layer_types", all((kind == "full_attention") == (i % 6 == 5)
+                            for i, kind in enumerate(config.layer_types))),
+        ("rope_parameters", sliding == 10000.0),
+        ("final_logit_softcapping", not config.final_logit_softcapping),
+    )
+    for name, as_usual in built_in:
+        if not as_usual:
+            raise ModelError(f"This Gemma 3's {name} is not the one that llama.cpp assumes",
+                             "Export the adapter unmerged and run it with transformers.")
+
+
+def _rope_scaling(config: Any, rope: Mapping[str, Any]) -> dict[str, Any]:
+    kind = rope["rope_type"]
+    if kind in ("default", "llama3"):
+        return {}
+    if kind == "linear":
+        return {"rope.scaling.type": "linear", "rope.scaling.factor": float(rope["factor"])}
+    if kind == "yarn":
+        return {
+            "rope.scaling.type": "yarn", "rope.scaling.factor": float(rope["factor"]),
+            "rope.scaling.original_context_length": rope["original_max_position_embeddings"],
+        }
+    if kind == "longrope":  # Phi-3, modeling_rope_utils.py: _compute_longrope_parameters
+        original = config.original_max_position_embeddings
+        ratio = config.max_position_embeddings / original
+        attention = 1.0 if ratio <= 1 else math.sqrt(1 + math.log(ratio) / math.log(original))
+        return {"rope.scaling.original_context_length": original,
+                "rope.scaling.attn_factor": float(rope.get("attention_factor") or attention)}
+    raise ModelError(f"The rope scaling {kind!r} cannot be exported", "Train without it.")
+
+
+# --- tokenizer --------------------------------------------------------------------
+
+
+def tokenizer_values(folder: Path, vocabulary: int) -> dict[str, bytes]:
+    """`tokenizer.json` under GGUF's keys, padded to `vocabulary` tokens.
+
+    Covers BPE over bytes (Qwen, Llama 3, SmolLM, GPT-2) and BPE made from SentencePiece
+    (Llama 2, Mistral, Phi-3, Gemma). Raises: ModelError for others.
+    """
+    path = folder / "tokenizer.json"
+    if not path.exists():
+        raise ModelError(f"{folder} has no tokenizer.json",
+                         "Save the tokenizer beside the model: tokenizer.save_pretrained(...)")
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    model = tokenizer["model"]
+    if model["type"] != "BPE":
+        raise ModelError(f"A {model['type']} tokenizer cannot be exported", "BPE alone can.")
+    tokens, types = _tokens(tokenizer, vocabulary)
+    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
+    values: dict[str, Any] = {"tokens": tokens, "token_type": types}
+    if model.get("byte_fallback"):
+        ranks = {pair.replace(" ", ""): rank for rank, pair in reversed(list(enumerate(merges)))}
+        values |= {
+            "model": "llama", "pre": "default",
+            "scores": [-float(ranks.get(token, len(merges))) for token in tokens],
+            "add_space_prefix": _adds_space(tokenizer),
+        }
+    else:
+        values |= {"model": "gpt2", "pre": _split(tokenizer), "merges": merges}
+    values |= _special_tokens(folder, {token: i for i, token in enumerate(tokens)})
+    named = {f"tokenizer.ggml.{key}": encode(value) for key, value in values.items()
+             if value not in ([], None)}
+    if template := _chat_template(folder):
+        named["tokenizer.chat_template"] = encode(template)
+    return named
+
+
+def _tokens(tokenizer: Mapping[str, Any], vocabulary: int) -> tuple[list[str], list[int]]:
+    model = tokenizer["model"]
+    tokens = [f"[PAD{i}]" for i in range(vocabulary)]
+    types = [_UNUSED] * vocabulary
+    try:
+        for token, i in model["vocab"].items():
+            byte = model.get("byte_fallback") and len(token) == 6 and token.startswith("<0x")
+            tokens[i], types[i] = token, _BYTE if byte else _NORMAL
+        for added in tokenizer.get("added_tokens", ()):
+            i = added["id"]
+            tokens[i] = added["content"]
+            types[i] = _CONTROL if added["special"] else _USER_DEFINED
+    except IndexError as error:
+        raise ModelError("The tokenizer has more tokens than the model has embeddings",
+                         "Save the tokenizer that belongs to the model.") from error
+    if (unknown := model.get("unk_token")) in model["vocab"]:
+        types[model["vocab"][unknown]] = _UNKNOWN
+    return tokens, types
+
+
+def _adds_space(tokenizer: Mapping[str, Any]) -> bool:
+    text = json.dumps([tokenizer.get("normalizer"), tokenizer.get("pre_tokenizer")])
+    return '"Prepend"' in text or '"prepend_scheme": "first"' in text or (
+        '"prepend_scheme": "always"' in text)
+
+
+def _split(tokenizer: Mapping[str, Any]) -> str:
+    text = json.dumps(tokenizer.get("pre_tokenizer")).replace("\\\\", "\\")
+    return next((name for piece, name in _SPLITS if piece in text), "gpt-2")
+
+
+def _special_tokens(folder: Path, ids: Mapping[str, int]) -> dict[str, Any]:
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    values: dict[str, Any] = {"add_bos_token": bool(config.get("add_bos_token", False))}
+    names = {"bos": "bos", "eos": "eos", "pad": "padding", "unk": "unknown"}
+    for short, long in names.items():
+        token = config.get(f"{short}_token")
+        token = token.get("content") if isinstance(token, dict) else token
+        if token in ids:
+            values[f"{long}_token_id"] = ids[token]
+    return values
+
+
+def _chat_template(folder: Path) -> str:
+    path = folder / "chat_template.jinja"
+    if path.exists():
+        return path.read_text(encoding="utf-8")
+    config = folder / "tokenizer_config.json"
+    stored = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
+    template = stored.get("chat_template")
+    return template if isinstance(template, str) else ""
+
+
+def check_tokenizer(folder: Path, gguf_file: Path) -> None:
+    """Raises: ModelError when llama.cpp and `tokenizers` cut a text into different ids."""
+    from llama_cpp import Llama
+    from tokenizers import Tokenizer
+
+    reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    model = Llama(str(gguf_file), vocab_only=True, verbose=False)
+    try:
+        for text in _SAMPLES:
+            wanted = reference.encode(text, add_special_tokens=False).ids
+            ids = model.tokenize(text.encode(), add_bos=False, special=False)
+            if ids != wanted:
+                raise ModelError(
+                    f"llama.cpp would tokenize differently than {folder.name}'s tokenizer.json",
+                    "Give --base-gguf, a GGUF file of the base model, to take its tokenizer.",
+                )
+    finally:
+        model.close()
+
+
