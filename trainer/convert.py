@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from t2sql_tui.backends.gguf_file import OnProgress, Tensor, encode
+from t2sql_tui.backends.gguf_file import OnProgress, Tensor, encode, write_gguf
 from t2sql_tui.backends.merge import (
     Layout,
     check_quantisation,
@@ -77,6 +78,7 @@ def convert(
         values, extra = _hyper_parameters(config, layout.architecture), _rope_factors(config)
         values |= tokenizer_values(folder, config.vocab_size)
         values["general.name"] = encode(folder.name)
+        check_tokenizer(folder, values)
     texts = {**(metadata or {}), "t2sql.quantisation": quantisation}
     values |= {key: encode(text) for key, text in texts.items() if text}
     vocabulary = extra["token_embd.weight"].shape[0] if base_gguf else config.vocab_size
@@ -88,8 +90,6 @@ def convert(
         raise ModelError(f"{folder} has no weights for {sorted(missing)[0]} of {base_gguf.name}",
                          "Give the GGUF file that the model was fine-tuned from.")
     write_model(out, values, list((extra | found).values()), quantisation, on_progress)
-    if not base_gguf:
-        check_tokenizer(folder, out)
     return out
 
 
@@ -131,16 +131,10 @@ def _tensor(
     name = layout.name(parameter)
     if name in ("token_embd.weight", "output.weight"):
         stored = stored[:vocabulary]  # rows beyond the tokenizer's pad to a round number
-    # Gemma's norm multiplies by 1 + weight, llama.cpp's by the weight.
-    shift = 1.0 if layout.architecture == "gemma3" and parameter.endswith("norm.weight") else 0.0
-
-    def load() -> np.ndarray:
-        array = layout.rope_rows(name, widen(stored))
-        return array + shift if shift else array
-
     # Norms and biases stay in F32, as llama.cpp wants them.
     wide = stored.ndim == 1
-    return Tensor(name, stored.shape, gguf.GGMLQuantizationType.F32 if wide else kind, load)
+    return Tensor(name, stored.shape, gguf.GGMLQuantizationType.F32 if wide else kind,
+                  lambda: layout.arranged(parameter, widen(stored)))
 
 
 def _rope_factors(config: Any) -> dict[str, Tensor]:
@@ -336,23 +330,22 @@ def _chat_template(folder: Path) -> str:
     return template if isinstance(template, str) else ""
 
 
-def check_tokenizer(folder: Path, gguf_file: Path) -> None:
-    """Raises: ModelError when llama.cpp and `tokenizers` cut a text into different ids."""
+def check_tokenizer(folder: Path, values: Mapping[str, bytes]) -> None:
+    """Raises: ModelError when a GGUF file with these `values` would cut a text into other ids
+    than `tokenizers` does with the folder's tokenizer.json."""
     from llama_cpp import Llama
     from tokenizers import Tokenizer
 
     reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    model = Llama(str(gguf_file), vocab_only=True, verbose=False)
-    try:
+    with tempfile.TemporaryDirectory() as scratch:
+        header = Path(scratch) / "vocabulary.gguf"
+        write_gguf(header, values, [])
+        model = Llama(str(header), vocab_only=True, verbose=False)
         for text in _SAMPLES:
-            wanted = reference.encode(text, add_special_tokens=False).ids
             ids = model.tokenize(text.encode(), add_bos=False, special=False)
-            if ids != wanted:
+            if ids != reference.encode(text, add_special_tokens=False).ids:
                 raise ModelError(
                     f"llama.cpp would tokenize differently than {folder.name}'s tokenizer.json",
-                    "Give --base-gguf, a GGUF file of the base model, to take its tokenizer.",
+                    "Give a GGUF file of the base model, to take over its tokenizer.",
                 )
-    finally:
         model.close()
-
-

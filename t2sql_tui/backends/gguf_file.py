@@ -26,7 +26,7 @@ OnProgress = Callable[[int, int], None]
 
 _MAGIC = b"GGUF"
 _ALIGNMENT = 32
-_U32, _F32, _BOOL, _STRING, _ARRAY = 4, 6, 7, 8, 9
+_U32, _I32, _F32, _BOOL, _STRING, _ARRAY = 4, 5, 6, 7, 8, 9
 # codes of struct by GGUF value type: u8 i8 u16 i16 u32 i32 f32 bool - - u64 i64 f64
 _SCALARS = dict(enumerate("BbHhIif?  Qqd"))
 
@@ -129,18 +129,19 @@ def decode(stored: bytes) -> Any:
 
 
 def encode(value: Any) -> bytes:
-    """A text, bool, number (32 bits) or list of one of these, as GGUF stores it."""
+    """A text, bool, float, int (0 to 2**31 - 1) or list of one of these, as GGUF stores it."""
     if isinstance(value, str):
         return struct.pack("<I", _STRING) + _encode_text(value)
     if isinstance(value, (list, tuple)):
-        kind = encode(value[0])[:4]
-        items = b"".join(encode(item)[4:] for item in value)
+        kind, items = encode(value[0])[:4], b"".join(encode(item)[4:] for item in value)
+        if kind == struct.pack("<I", _U32):  # llama.cpp wants lists of numbers signed
+            kind = struct.pack("<I", _I32)
         return struct.pack("<I4sQ", _ARRAY, kind, len(value)) + items
     if isinstance(value, bool):
         return struct.pack("<I?", _BOOL, value)
     if isinstance(value, float):
         return struct.pack("<If", _F32, value)
-    return struct.pack("<II", _U32, value) if value >= 0 else struct.pack("<Ii", 5, value)
+    return struct.pack("<II", _U32, value)
 
 
 def write_gguf(

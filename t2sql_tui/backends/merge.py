@@ -304,6 +304,12 @@ class Layout:
         halves = array.reshape(heads, 2, array.shape[0] // heads // 2, *array.shape[1:])
         return halves.swapaxes(1, 2).reshape(array.shape)
 
+    def arranged(self, parameter: str, array: np.ndarray) -> np.ndarray:
+        """A whole parameter as GGUF holds it."""
+        if self.architecture == "gemma3" and parameter.endswith("norm.weight"):
+            return array + 1  # transformers multiplies by 1 + weight, llama.cpp by the weight
+        return self.rope_rows(self.name(parameter), array)
+
 
 # --- merging ----------------------------------------------------------------------
 
@@ -330,6 +336,22 @@ def merge(
     check_quantisation(quantisation)
     base = open_base(base_gguf)
     adapter = read_adapter(adapter_dir)
+    base_sha256 = _check_base(adapter, adapter_dir, base_gguf, any_base)
+    texts = {
+        **_provenance(adapter, base_sha256),
+        **(metadata or {}),
+        "t2sql.quantisation": quantisation,
+    }
+    values = base.values | {key: encode(text) for key, text in texts.items()}
+    tensors = list(_merged(base, adapter, float_type(quantisation)))
+    write_model(out, values, tensors, quantisation, on_progress)
+    return out
+
+
+def _check_base(
+    adapter: Adapter, adapter_dir: Path, base_gguf: Path, any_base: bool = False
+) -> str:
+    """The base's SHA-256. Raises: ModelError when the adapter belongs to another base."""
     base_sha256 = weights_sha256(base_gguf)
     if not any_base and adapter.info.base_sha256 not in ("", base_sha256):
         raise ModelError(
@@ -338,19 +360,20 @@ def merge(
             f"not {base_sha256[:12]}...)",
             "Give the base it was trained on: the accuracy measured holds for that one alone.",
         )
+    return base_sha256
+
+
+def _provenance(adapter: Adapter, base_sha256: str) -> dict[str, str]:
+    """What a file says of where it comes from and how it wants to be asked."""
     texts = {
         "t2sql.prompt_version": adapter.info.prompt_version,
         "t2sql.chat_format": adapter.info.chat_format,
         "general.license": adapter.info.licence,
+        "t2sql.base": adapter.info.base,
         "t2sql.base_sha256": base_sha256,
         "t2sql.adapter_sha256": adapter.sha256,
-        **(metadata or {}),
-        "t2sql.quantisation": quantisation,
     }
-    values = base.values | {key: encode(text) for key, text in texts.items() if text}
-    tensors = list(_merged(base, adapter, float_type(quantisation)))
-    write_model(out, values, tensors, quantisation, on_progress)
-    return out
+    return {key: text for key, text in texts.items() if text}
 
 
 def float_type(quantisation: str) -> int:
@@ -369,21 +392,8 @@ def check_quantisation(quantisation: str) -> None:
 
 def _merged(base: GGUFFile, adapter: Adapter, kind: int) -> Iterator[Tensor]:
     """The base's tensors, those that the adapter changes as floats of type `kind`."""
-    layout = Layout.of(base)
     stored = dict(base.tensors)
-    deltas: dict[str, Delta] = {}
-    for module, delta in adapter.deltas.items():
-        name = layout.name(module + ".weight")
-        magnitude = delta.magnitude
-        deltas[name] = Delta(
-            delta.a, layout.rope_rows(name, delta.b), delta.scale,
-            None if magnitude is None else layout.rope_rows(name, magnitude),
-        )
-    replaced = {}
-    for parameter, array in adapter.replaced.items():
-        name = layout.name(parameter)
-        replaced[name] = layout.rope_rows(name, array)
-
+    deltas, replaced = _in_gguf(adapter, Layout.of(base))
     # A tied head is the embedding itself: once one of the two changes, both are written.
     changed = deltas.keys() | replaced.keys()
     if "output.weight" not in stored and changed & {"token_embd.weight", "output.weight"}:
@@ -393,6 +403,22 @@ def _merged(base: GGUFFile, adapter: Adapter, kind: int) -> Iterator[Tensor]:
                          "Give the base that the adapter was trained on.")
     for name, tensor in stored.items():
         yield _merged_tensor(name, tensor, deltas.get(name), replaced.get(name), kind)
+
+
+def _in_gguf(
+    adapter: Adapter, layout: Layout
+) -> tuple[dict[str, Delta], dict[str, np.ndarray]]:
+    """The adapter's deltas and replaced weights under GGUF's names and in its order of rows."""
+    deltas, replaced = {}, {}
+    for module, delta in adapter.deltas.items():
+        name = layout.name(module + ".weight")
+        magnitude = delta.magnitude
+        if magnitude is not None:
+            magnitude = layout.rope_rows(name, magnitude)
+        deltas[name] = Delta(delta.a, layout.rope_rows(name, delta.b), delta.scale, magnitude)
+    for parameter, array in adapter.replaced.items():
+        replaced[layout.name(parameter)] = layout.arranged(parameter, array)
+    return deltas, replaced
 
 
 def _merged_tensor(
@@ -440,6 +466,40 @@ def _floats(stored: np.ndarray, kind: int) -> np.ndarray:
     if kind in (gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.F16):
         return np.array(stored, np.float32)
     return gguf.quants.dequantize(stored.view(np.uint8), gguf.GGMLQuantizationType(kind))
+
+
+def lora_gguf(base_gguf: Path, adapter_dir: Path, out: Path) -> Path:
+    """Writes the adapter alone as a GGUF file for llama.cpp's `--lora`, and returns it.
+
+    The scale is folded into B, so that patterns of ranks and alphas survive; the file's own
+    alpha is 0, which llama.cpp reads as "as it is" (llama-adapter.h, get_scale).
+    Raises: ModelError, also for what only a merge can express (DoRA, embeddings, a head that
+    the base ties to its embedding, fully trained modules).
+    """
+    import gguf
+
+    base, adapter = open_base(base_gguf), read_adapter(adapter_dir)
+    base_sha256 = _check_base(adapter, adapter_dir, base_gguf)
+    deltas, replaced = _in_gguf(adapter, Layout.of(base))
+    apart = {name for name, delta in deltas.items() if delta.magnitude is not None}
+    apart |= replaced.keys() | deltas.keys() - base.tensors.keys() | {"token_embd.weight"} & deltas.keys()
+    if apart:
+        raise ModelError(f"What this adapter does to {sorted(apart)[0]} needs a merged model",
+                         "Export it merged.")
+    values = {
+        "general.architecture": base.architecture, "general.type": "adapter",
+        "adapter.type": "lora", "adapter.lora.alpha": 0.0,
+        **_provenance(adapter, base_sha256),
+    }  # fmt: skip
+    wide = gguf.GGMLQuantizationType.F32
+    tensors = []
+    for name, delta in deltas.items():
+        b = delta.scale * delta.b
+        tensors += [Tensor(f"{name}.lora_a", delta.a.shape, wide, lambda a=delta.a: a),
+                    Tensor(f"{name}.lora_b", b.shape, wide, lambda b=b: b)]
+    with whole_file(out) as partial:
+        write_gguf(partial, {key: encode(value) for key, value in values.items()}, tensors)
+    return out
 
 
 def write_model(
