@@ -1,0 +1,278 @@
+"""Execution accuracy: does the prediction give the rows of the gold?
+
+The verdict is that of `exec_eval.py` in taoyds/test-suite-sql-eval (Zhong et al. 2020),
+flag for flag: the order of rows matters only where the gold contains "order by",
+otherwise rows are a bag; any permutation of columns passes; two empty results are equal;
+DISTINCT is dropped from both sides unless `keep_distinct`; values compare as in Python
+(1 == 1.0). Beside it stands a stricter verdict on the SQL as it was written.
+
+Both sides run through the app's own locked `Database.run()`, so the time limit stops a
+query for good, and a prediction that is no SELECT counts as one that does not run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from benchmarks.metrics import official
+from t2sql_tui.core.check import check
+from t2sql_tui.core.database import Database, open_database
+from t2sql_tui.core.errors import DatabaseError, QueryStopped
+from t2sql_tui.core.types import Limits, Rejection
+
+Row = tuple[Any, ...]
+Rows = Sequence[Row]
+
+# The official limit of 60 seconds, and room for any gold. A prediction is cut one row
+# after the gold's last, which proves it wrong; so no limit but time changes a verdict.
+GENEROUS = Limits(rows=10_000_000, seconds=60.0, bytes=4 * 1024**3)
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionVerdict:
+    """`correct` is official. `strict` judges the SQL as written: DISTINCT kept, the same
+    types, columns in the gold's order, and as many of them even where there are no rows.
+
+    `predicted_runs` is about the SQL as written. `gold_fails` tells a broken gold, which
+    nothing can match. `error` says why a side did not run.
+    """
+
+    correct: bool
+    strict: bool
+    predicted_runs: bool
+    gold_fails: bool = False
+    error: str = ""
+    timed_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What one SQL gave on one database. `rows` is None if it did not run to its end."""
+
+    rows: Rows | None
+    width: int = 0
+    error: str = ""
+    timed_out: bool = False
+
+
+def verdict(
+    gold: str,
+    predicted: str,
+    databases: Sequence[Path],
+    *,
+    keep_distinct: bool = False,
+    limits: Limits = GENEROUS,
+) -> ExecutionVerdict:
+    """Judge one prediction. With several databases it must be right on every one, which
+    is test-suite accuracy; the first that neither accuracy survives ends the search.
+
+    Raises: DatabaseError if a database does not open.
+    """
+    written_gold = official.joined_operators(gold)
+    written = official.joined_operators(predicted)
+    judged_gold, judged = written_gold, official.prediction_text(gold, written)
+    if not keep_distinct:
+        judged_gold = official.without_distinct(judged_gold)
+        judged = official.without_distinct(judged)
+    ordered = "order by" in judged_gold.lower()
+
+    correct = strict = runs = True
+    trouble = _Outcome(())
+    for path in databases:
+        wanted, wanted_as_written = (
+            _gold_outcome(_stamped(path), sql, limits) for sql in (judged_gold, written_gold)
+        )
+        for outcome in (wanted, wanted_as_written):
+            if outcome.rows is None:
+                return _gold_fails(outcome)
+        as_written = _execute(path, written, _just_beyond(wanted_as_written, limits))
+        if (judged, judged_gold) == (written, written_gold):
+            as_judged = as_written
+        else:
+            as_judged = _execute(path, judged, _just_beyond(wanted, limits))
+        runs = runs and as_written.rows is not None
+        correct = correct and (
+            as_judged.rows is not None and same_result(wanted.rows, as_judged.rows, ordered)
+        )
+        strict = strict and (
+            as_written.rows is not None
+            and as_written.width == wanted_as_written.width
+            and same_exactly(wanted_as_written.rows, as_written.rows, ordered)
+        )
+        for outcome in (as_written, as_judged):
+            if outcome.rows is None and not trouble.error:
+                trouble = outcome
+        if not (correct or strict):
+            break
+    return ExecutionVerdict(
+        correct, strict, runs, error=trouble.error, timed_out=trouble.timed_out
+    )
+
+
+def bird_verdict(
+    gold: str, predicted: str, database: Path, *, limits: Limits = replace(GENEROUS, seconds=30.0)
+) -> ExecutionVerdict:
+    """BIRD's execution accuracy: the results are equal as sets of rows, so duplicates and
+    the order of rows never count, and the order of columns does.
+
+    Source: `evaluation.py` of AlibabaResearch/DAMO-ConvAI/bird (Li et al. 2023); its
+    limit is 30 seconds. `strict` is as in verdict(). Raises: DatabaseError as there.
+    """
+    wanted = _gold_outcome(_stamped(database), gold, limits)
+    if wanted.rows is None:
+        return _gold_fails(wanted)
+    got = _execute(database, predicted, limits)
+    return ExecutionVerdict(
+        correct=got.rows is not None and set(got.rows) == set(wanted.rows),
+        strict=got.rows is not None
+        and got.width == wanted.width
+        and same_exactly(wanted.rows, got.rows, "order by" in gold.lower()),
+        predicted_runs=got.rows is not None,
+        error=got.error,
+        timed_out=got.timed_out,
+    )
+
+
+def _gold_fails(outcome: _Outcome) -> ExecutionVerdict:
+    return ExecutionVerdict(
+        correct=False,
+        strict=False,
+        predicted_runs=False,
+        gold_fails=True,
+        error=outcome.error,
+        timed_out=outcome.timed_out,
+    )
+
+
+# --- comparing results ------------------------------------------------------------
+
+
+def same_result(gold: Rows, predicted: Rows, ordered: bool) -> bool:
+    """The official `result_eq()`: is there a permutation of the predicted columns that
+    gives the gold rows, as a list if `ordered`, else as a bag?
+
+    The official script tries permutations one by one; matching column by column gives
+    the same answer without the factorial.
+    """
+    if not gold and not predicted:
+        return True
+    if len(gold) != len(predicted) or len(gold[0]) != len(predicted[0]):
+        return False
+    if not _same_ignoring_columns(gold, predicted, ordered):
+        return False
+    gold_columns, columns = list(zip(*gold)), list(zip(*predicted))
+    if ordered:
+        return Counter(gold_columns) == Counter(columns)
+    return _columns_match(gold_columns, columns)
+
+
+def _same_ignoring_columns(gold: Rows, predicted: Rows, ordered: bool) -> bool:
+    """The official `quick_rej()`. More than a short cut: it sorts the cells of a row by
+    their text, so (1, 10) and (1.0, 10) differ here although 1 == 1.0."""
+    gold, predicted = (
+        [tuple(sorted(row, key=lambda cell: f"{cell}{type(cell)}")) for row in rows]
+        for rows in (gold, predicted)
+    )
+    return gold == predicted if ordered else set(gold) == set(predicted)
+
+
+def _columns_match(gold: list[Row], columns: list[Row]) -> bool:
+    """Can `columns` be arranged so that the bags of rows agree?
+
+    Depth first: column i of the gold takes each free column in turn, and the rows cut
+    off after column i must already agree. `gold_ids` and `ids` number those beginnings
+    of rows, equal ones equally, so a step costs one pass over the rows.
+    """
+
+    def extend(at: int, gold_ids: list[int], ids: list[int], free: list[Row]) -> bool:
+        if at == len(gold):
+            return True
+        tried: set[Row] = set()
+        for place, column in enumerate(free):
+            if column in tried:
+                continue
+            tried.add(column)
+            numbers: dict[tuple[int, Any], int] = {}
+            longer_gold = _number(zip(gold_ids, gold[at]), numbers)
+            longer = _number(zip(ids, column), numbers)
+            if Counter(longer_gold) == Counter(longer) and extend(
+                at + 1, longer_gold, longer, free[:place] + free[place + 1 :]
+            ):
+                return True
+        return False
+
+    rows = len(gold[0])
+    return extend(0, [0] * rows, [0] * rows, columns)
+
+
+def _number(
+    beginnings: Iterable[tuple[int, Any]], numbers: dict[tuple[int, Any], int]
+) -> list[int]:
+    return [numbers.setdefault(beginning, len(numbers)) for beginning in beginnings]
+
+
+def same_exactly(gold: Rows, predicted: Rows, ordered: bool) -> bool:
+    """The same rows with the same types (1 is not 1.0), columns in the same order."""
+
+    def typed(rows: Rows) -> list[Row]:
+        return [tuple((type(cell), cell) for cell in row) for row in rows]
+
+    if len(gold) != len(predicted):
+        return False
+    if ordered:
+        return typed(gold) == typed(predicted)
+    return Counter(typed(gold)) == Counter(typed(predicted))
+
+
+# --- running ----------------------------------------------------------------------
+
+# A path with size and time of its last change, so that a cache never serves an old file.
+_Stamped = tuple[Path, int, int]
+
+
+def _stamped(path: Path) -> _Stamped:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise DatabaseError(f"{path} cannot be opened: {error.strerror}.") from error
+    return path, found.st_size, found.st_mtime_ns
+
+
+# Examples come sorted by database, so few need to stay open or at hand.
+@lru_cache(maxsize=16)
+def _open(stamped: _Stamped) -> Database:
+    return open_database(stamped[0])
+
+
+@lru_cache(maxsize=256)
+def _gold_outcome(stamped: _Stamped, sql: str, limits: Limits) -> _Outcome:
+    outcome = _execute(stamped[0], sql, replace(limits, rows=limits.rows + 1))
+    if outcome.rows is not None and len(outcome.rows) > limits.rows:
+        return _Outcome(None, error=f"the gold has more than {limits.rows} rows")
+    return outcome
+
+
+def _just_beyond(gold: _Outcome, limits: Limits) -> Limits:
+    return replace(limits, rows=len(gold.rows or ()) + 1)
+
+
+def _execute(path: Path, sql: str, limits: Limits) -> _Outcome:
+    database = _open(_stamped(path))
+    sql = official.current_year(sql)
+    checked = check(sql, database)
+    if isinstance(checked, Rejection):
+        return _Outcome(None, error=checked.message)
+    try:
+        result = database.run(checked, limits)
+    except QueryStopped as error:
+        return _Outcome(None, error=error.message, timed_out=error.reason == "time")
+    except DatabaseError as error:
+        return _Outcome(None, error=error.message)
+    if result.truncated == "bytes":
+        return _Outcome(None, error=f"the result is larger than {limits.bytes} bytes")
+    return _Outcome(result.rows, len(result.columns))

@@ -1,0 +1,58 @@
+"""What a gold SQL is made of, to report accuracy slice by slice."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+
+class Features(TypedDict):
+    """`tables` counts mentions of stored tables, so a self-join is two. `nesting` is
+    how deep SELECTs lie in one another (0: none). `readable` is False where sqlglot
+    cannot parse the SQL; the rest is then 0 and False."""
+
+    tables: int
+    aggregation: bool
+    nesting: int
+    set_operation: bool
+    readable: bool
+
+
+def features(gold: str) -> Features:
+    """Never raises, whatever the text."""
+    try:
+        tree = sqlglot.parse_one(gold, read="sqlite")
+    except (SqlglotError, RecursionError):
+        return Features(
+            tables=0, aggregation=False, nesting=0, set_operation=False, readable=False
+        )
+    defined = {cte.alias_or_name.lower() for cte in tree.find_all(exp.CTE)}
+    return Features(
+        tables=sum(table.name.lower() not in defined for table in tree.find_all(exp.Table)),
+        aggregation=tree.find(exp.AggFunc) is not None,
+        nesting=_nesting(tree),
+        set_operation=tree.find(exp.SetOperation) is not None,
+        readable=True,
+    )
+
+
+def _nesting(tree: exp.Expression) -> int:
+    """The halves of a set operation are no deeper than the whole."""
+    return max(
+        (
+            sum(
+                isinstance(parent, (exp.Subquery, exp.In, exp.Exists, exp.CTE))
+                for parent in _ancestors(select)
+            )
+            for select in tree.find_all(exp.Select)
+        ),
+        default=0,
+    )
+
+
+def _ancestors(node: exp.Expression):
+    while (node := node.parent) is not None:
+        yield node
