@@ -386,16 +386,21 @@ class _Guarded:
             self._close()
 
 
+# Table-valued functions that only read. `json_each('[1]')` is a virtual table to SQLite.
+TABLE_FUNCTIONS = ("json_each", "json_tree", "dbstat", *(f"pragma_{name}" for name in PRAGMAS))
+
+
 def _touch_virtual_tables(connection: sqlite3.Connection) -> None:
     """Connect every virtual table before the authorizer is set.
 
-    An R-tree prepares its INSERT and DELETE when it is first used, even for reading, and
-    would be refused. Nothing runs: the statements are only prepared.
+    To connect one, SQLite asks to update sqlite_schema, and an R-tree prepares its INSERT
+    and DELETE, even for reading; both would be refused. Nothing runs here: the statements
+    are only prepared. What is not connected here cannot be used later.
     """
     found = connection.execute(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'create virtual%'"
     )
-    for (name,) in found.fetchall():
+    for name in (*TABLE_FUNCTIONS, *(name for (name,) in found.fetchall())):
         with contextlib.suppress(sqlite3.Error):  # a module that this SQLite lacks
             connection.execute(f"EXPLAIN SELECT 1 FROM {schema_reader.quote(name)}").close()
 
