@@ -15,6 +15,7 @@ import ctypes
 import functools
 import math
 import os
+import signal
 import sys
 import threading
 import time
@@ -87,24 +88,41 @@ def _last_words() -> str:
 
 
 class _Guard:
-    """Runs Python code inside a C callback: what it raises is kept and raised after.
+    """Python code inside C callbacks: what it raises is kept, and raised when the block ends.
 
-    Without this, ctypes prints and forgets the exception, Ctrl+C among them.
+    ctypes prints and forgets such exceptions. Ctrl+C is worse: it is raised as the callback
+    begins, where no `try` can be, so on the main thread a handler takes it meanwhile.
     """
 
     def __init__(self) -> None:
-        self.error: BaseException | None = None
+        self._error: BaseException | None = None
+        self._takes_interrupts = False
 
-    def call(self, function: Callable[[], Any], when_raised: Any) -> Any:
+    def __enter__(self) -> _Guard:
+        self._takes_interrupts = (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        )
+        if self._takes_interrupts:
+            signal.signal(signal.SIGINT, self._interrupted)
+        return self
+
+    def ends(self, function: Callable[[], Any] | None) -> bool:
+        """Whether C is to end its work: `function` says so, or something was raised."""
         try:
-            return function()
+            said = bool(function and function())
         except BaseException as error:
-            self.error = error
-            return when_raised
+            self._error = error
+        return self._error is not None or said
 
-    def check(self) -> None:
-        if self.error is not None:
-            raise self.error
+    def __exit__(self, *_: object) -> None:
+        if self._takes_interrupts:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self._error is not None:
+            raise self._error
+
+    def _interrupted(self, *_: object) -> None:
+        self._error = KeyboardInterrupt()
 
 
 @dataclass
@@ -206,7 +224,9 @@ class GGUFBackend:
         with self._lock:
             self._check_open()
             tokens = self.tokenize(prefix)
-            self._check_room(tokens, 0)
+            if not tokens:
+                return
+            self._check_room(tokens, 1)
             try:
                 self._evaluate_prefix(tokens, should_stop)
             except _Aborted:
@@ -359,28 +379,21 @@ class GGUFBackend:
         Raises: _Aborted (sequence 0 then holds a beginning of `tokens`).
         """
         llama = _llama()
-        guard = _Guard()
-        abort = llama.ggml_abort_callback(
-            lambda _: bool(should_stop) and guard.call(should_stop, when_raised=True)
-        )
-        # Asked between the operations of the graph, a few hundred times a batch: cheap
-        # for a batch of prompt tokens, too dear for the single tokens of an answer.
-        llama.llama_set_abort_callback(self._context, abort, None)
-        try:
-            while (start := len(self._cells)) < len(tokens):
-                part = tokens[start : start + BATCH]
-                last = len(tokens) - 1
-                self._decode_batch(
-                    [(token, at, 0, at == last) for at, token in enumerate(part, start)]
-                )
-                self._cells += part
-        except _Aborted:
-            guard.check()
-            raise
-        finally:
-            llama.llama_set_abort_callback(
-                self._context, llama.ggml_abort_callback(), None
-            )
+        last = len(tokens) - 1
+        with _Guard() as guard:
+            # Asked between the operations of the graph, some hundred times a batch: cheap
+            # for a batch of prompt tokens, too dear for the single tokens of an answer.
+            callback = llama.ggml_abort_callback(lambda _: guard.ends(should_stop))
+            llama.llama_set_abort_callback(self._context, callback, None)
+            try:
+                while (start := len(self._cells)) < len(tokens):
+                    part = tokens[start : start + BATCH]
+                    self._decode_batch(
+                        [(token, at, 0, at == last) for at, token in enumerate(part, start)]
+                    )
+                    self._cells += part
+            finally:
+                llama.llama_set_abort_callback(self._context, llama.ggml_abort_callback(), None)
         return self._logits(len(part) - 1)
 
     def _decode_batch(self, entries: Sequence[tuple[int, int, int, bool]]) -> None:
@@ -451,8 +464,8 @@ class GGUFBackend:
 
     def _check_room(self, tokens: list[int], candidates: int) -> int:
         """How many tokens each candidate may write behind the prompt."""
-        room = (self.n_ctx - len(tokens)) // max(candidates, 1)
-        if not tokens or room < 1:
+        room = (self.n_ctx - len(tokens)) // candidates
+        if room < 1:
             raise ModelError(
                 f"The prompt has {len(tokens):,} tokens; the model's context holds "
                 f"{self.n_ctx:,}, and the answer needs some of them.",
@@ -521,18 +534,13 @@ def _load_model(path: Path, n_gpu_layers: int, on_progress: Callable[[float], No
     # Builds with AMX crash in its kernels on some machines (ggml_backend_amx_mul_mat);
     # those kernels are reached only through the extra buffer types.
     params.use_extra_bufts = b"AMX" not in llama.llama_print_system_info()
-    guard = _Guard()
-
-    @llama.llama_progress_callback
-    def progress(fraction: float, _: Any) -> bool:
-        if on_progress:
-            guard.call(lambda: on_progress(fraction), None)
-        return guard.error is None
-
-    params.progress_callback = progress
     _log.clear()
-    model = llama.llama_model_load_from_file(os.fsencode(path), params)
-    guard.check()
+    report = on_progress or (lambda fraction: None)
+    with _Guard() as guard:
+        params.progress_callback = llama.llama_progress_callback(
+            lambda fraction, _: not guard.ends(lambda: report(fraction) and False)
+        )
+        model = llama.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
         raise ModelError(
             f"llama.cpp cannot load {path}: {_last_words()}",
