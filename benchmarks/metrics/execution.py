@@ -7,7 +7,8 @@ DISTINCT is dropped from both sides unless `keep_distinct`; values compare as in
 (1 == 1.0). Beside it stands a stricter verdict on the SQL as it was written.
 
 Both sides run through the app's own locked `Database.run()`, so the time limit stops a
-query for good, and a prediction that is no SELECT counts as one that does not run.
+query for good. One difference is on purpose: what is no SELECT does not run, while the
+official script would run a PRAGMA or a DELETE and call it right where the gold is empty.
 """
 
 from __future__ import annotations
@@ -91,7 +92,9 @@ def verdict(
             if outcome.rows is None:
                 return _gold_fails(outcome)
         as_written = _execute(path, written, _just_beyond(wanted_as_written, limits))
-        if (judged, judged_gold) == (written, written_gold):
+        if keep_distinct and not official.is_one_statement(judged):
+            as_judged = _Outcome(None, error="there is more than one statement")
+        elif (judged, judged_gold) == (written, written_gold):
             as_judged = as_written
         else:
             as_judged = _execute(path, judged, _just_beyond(wanted, limits))

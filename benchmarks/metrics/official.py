@@ -32,6 +32,18 @@ def without_distinct(sql: str) -> str:
     from sqlparse.engine import FilterStack
 
     statement = next(iter(FilterStack().run(sql)), ())
-    return "".join(
-        token.value for token in statement if token.value.lower() != "distinct"
-    )
+    return "".join(token.value for token in statement if token.value.lower() != "distinct")
+
+
+def is_one_statement(sql: str) -> bool:
+    """Does `cursor.execute()` of Python take it? One semicolon may end it, a second one
+    is already another statement. Only --keep_distinct leaves anything to refuse."""
+    from sqlparse.engine import FilterStack
+    from sqlparse.tokens import Comment
+
+    statements = [
+        statement
+        for statement in FilterStack().run(sql)
+        if any(not (token.is_whitespace or token.ttype in Comment) for token in statement)
+    ]
+    return len(statements) <= 1
