@@ -15,6 +15,7 @@ import ctypes
 import functools
 import math
 import os
+import re
 import signal
 import sys
 import threading
@@ -61,8 +62,14 @@ class _Aborted(Exception):
 
 
 @functools.cache
-def _llama() -> Any:
+def library() -> Any:
     """The binding, with its log turned to memory: on stderr it would tear the screen."""
+    # OpenMP's threads spin for milliseconds where they wait for each other, hundreds of
+    # times a token. With the cores to itself that gains nothing over this shorter spin
+    # (46 tokens a second both ways, two cores, 0.5B); with two busy neighbours it costs
+    # three quarters of the speed.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         import llama_cpp  # 0.2 s
     except (ImportError, OSError, RuntimeError) as error:
@@ -73,6 +80,12 @@ def _llama() -> Any:
     llama_cpp.llama_log_set(_keep_log, ctypes.c_void_p())
     llama_cpp.llama_backend_init()
     return llama_cpp
+
+
+def processor_features() -> set[str]:
+    """What llama.cpp was built to use: AVX2, AVX512, AMX_INT8, OPENMP, ..."""
+    info = library().llama_print_system_info().decode()
+    return set(re.findall(r"(\w+) = 1", info))
 
 
 @ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
@@ -167,7 +180,7 @@ class GGUFBackend:
         self._cells: list[int] = []  # tokens whose states sequence 0 is known to hold
         path = _checked_file(spec)
         self._model = _load_model(path, n_gpu_layers, on_progress)
-        llama = _llama()
+        llama = library()
         self._vocabulary = llama.llama_model_get_vocab(self._model)
         self._n_vocab = llama.llama_vocab_n_tokens(self._vocabulary)
         trained = llama.llama_model_n_ctx_train(self._model)
@@ -184,7 +197,7 @@ class GGUFBackend:
         self._cache = PrefixCache(fingerprint, Path(cache_folder) if cache_folder else None)
 
     def _new_context(self, n_ctx: int, n_threads: int | None) -> Any:
-        llama = _llama()
+        llama = library()
         params = llama.llama_context_default_params()
         params.n_ctx = n_ctx
         params.n_batch = params.n_ubatch = min(BATCH, n_ctx)
@@ -209,7 +222,7 @@ class GGUFBackend:
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids of a finished string: markers are markers, and nothing is added."""
-        llama = _llama()
+        llama = library()
         data = text.encode("utf-8", "surrogatepass")
         room = len(data) + 8
         ids = (llama.llama_token * room)()
@@ -246,7 +259,7 @@ class GGUFBackend:
     def close(self) -> None:
         """Free the memory. Waits for a generation that is under way."""
         with self._lock:
-            llama = _llama()
+            llama = library()
             if self._context:
                 llama.llama_batch_free(self._batch)
                 llama.llama_free(self._context)
@@ -316,7 +329,7 @@ class GGUFBackend:
         `logits` are those after the prompt, shape (vocabulary,). Returns whether it was
         cancelled.
         """
-        llama = _llama()
+        llama = library()
         for answer in answers[1:]:
             llama.llama_memory_seq_cp(self._memory, 0, answer.sequence, -1, -1)
         rows = [logits] * len(answers)
@@ -342,7 +355,7 @@ class GGUFBackend:
         token, logprob = choose(logits, answer.temperature, answer.random)
         answer.tokens.append(token)
         answer.logprob += logprob
-        if _llama().llama_vocab_is_eog(self._vocabulary, token):
+        if library().llama_vocab_is_eog(self._vocabulary, token):
             answer.ended = True
         else:
             answer.ended = answer.stream.feed(self._piece(token))
@@ -378,7 +391,7 @@ class GGUFBackend:
 
         Raises: _Aborted (sequence 0 then holds a beginning of `tokens`).
         """
-        llama = _llama()
+        llama = library()
         last = len(tokens) - 1
         with _Guard() as guard:
             # Asked between the operations of the graph, some hundred times a batch: cheap
@@ -406,7 +419,7 @@ class GGUFBackend:
             batch.n_seq_id[place] = 1
             batch.seq_id[place][0] = sequence
             batch.logits[place] = output
-        code = _llama().llama_decode(self._context, batch)
+        code = library().llama_decode(self._context, batch)
         if code == 2:
             raise _Aborted
         if code != 0:
@@ -421,12 +434,12 @@ class GGUFBackend:
 
         A view of llama.cpp's memory, valid until the next batch.
         """
-        pointer = _llama().llama_get_logits_ith(self._context, place)
+        pointer = library().llama_get_logits_ith(self._context, place)
         return np.ctypeslib.as_array(pointer, shape=(self._n_vocab,))
 
     def _piece(self, token: int) -> bytes:
         buffer = ctypes.create_string_buffer(256)
-        size = _llama().llama_token_to_piece(
+        size = library().llama_token_to_piece(
             self._vocabulary, token, buffer, len(buffer), 0, True
         )
         return buffer.raw[: max(size, 0)]
@@ -435,21 +448,21 @@ class GGUFBackend:
 
     def _cut(self, length: int) -> None:
         """Keep `length` tokens in sequence 0, and nothing else."""
-        llama = _llama()
+        llama = library()
         for sequence in range(1, MAX_CANDIDATES):
             llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         llama.llama_memory_seq_rm(self._memory, 0, length, -1)
         del self._cells[length:]
 
     def _state(self) -> bytes:
-        llama = _llama()
+        llama = library()
         size = llama.llama_state_seq_get_size(self._context, 0)
         buffer = (ctypes.c_uint8 * size)()
         written = llama.llama_state_seq_get_data(self._context, buffer, size, 0)
         return bytes(memoryview(buffer)[:written])
 
     def _restore(self, tokens: Sequence[int], state: bytes) -> bool:
-        llama = _llama()
+        llama = library()
         self._cut(0)
         buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
         if not llama.llama_state_seq_set_data(self._context, buffer, len(state), 0):
@@ -527,13 +540,13 @@ def _checked_file(spec: ModelSpec) -> Path:
 
 
 def _load_model(path: Path, n_gpu_layers: int, on_progress: Callable[[float], None] | None) -> Any:
-    llama = _llama()
+    llama = library()
     params = llama.llama_model_default_params()
     params.n_gpu_layers = n_gpu_layers
     params.load_mode = llama.LLAMA_LOAD_MODE_MMAP
     # Builds with AMX crash in its kernels on some machines (ggml_backend_amx_mul_mat);
     # those kernels are reached only through the extra buffer types.
-    params.use_extra_bufts = b"AMX" not in llama.llama_print_system_info()
+    params.use_extra_bufts = not any("AMX" in name for name in processor_features())
     _log.clear()
     report = on_progress or (lambda fraction: None)
     with _Guard() as guard:

@@ -1,0 +1,98 @@
+"""Does llama.cpp work on this machine? Asked in a process of its own.
+
+A build that does not fit the processor dies of a signal, which no `try` can catch; here it
+becomes one more finding.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from t2sql_tui.core.errors import ModelError
+
+#: What was looked at, whether it is well, and what was seen.
+Finding = tuple[str, bool, str]
+
+_TIMEOUT = 180.0
+_PROMPT_TOKENS, _ANSWER_TOKENS = 256, 32
+
+
+def diagnose(path: Path | None) -> list[Finding]:
+    """What llama.cpp was built for and, given weights, whether and how fast it decodes."""
+    command = [sys.executable, "-m", "t2sql_tui.backends.diagnosis"]
+    return _findings_of(command + ([str(path)] if path else []))
+
+
+def _findings_of(command: Sequence[str], timeout: float = _TIMEOUT) -> list[Finding]:
+    try:
+        ended = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
+        )
+        output, errors, code = ended.stdout, ended.stderr, ended.returncode
+    except subprocess.TimeoutExpired as expired:
+        output, code = (expired.stdout or b"").decode(), None
+    findings = [tuple(json.loads(line)) for line in output.splitlines()]
+    if code is None:
+        findings.append(("decoding", False, f"no answer within {timeout:.0f} s"))
+    elif code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        findings.append((
+            "decoding", False,
+            f"llama.cpp crashed ({name}): it was built for another processor. Build it again: "
+            'CMAKE_ARGS="-DGGML_NATIVE=OFF" pip install --force-reinstall --no-cache-dir '
+            "--no-deps --no-binary llama-cpp-python llama-cpp-python",
+        ))
+    elif code > 0:
+        findings.append(("llama.cpp", False, (errors.strip().splitlines() or ["it failed"])[-1]))
+    return findings
+
+
+def _report(name: str, ok: bool, detail: str) -> None:
+    print(json.dumps((name, ok, detail)), flush=True)  # at once: the next line may never come
+
+
+def _examine(path: str | None) -> None:
+    from t2sql_tui.backends import gguf
+    from t2sql_tui.core.catalog import find_model
+    from t2sql_tui.core.types import GenerationSettings, Prompt
+
+    llama = gguf.library()
+    features = gguf.processor_features()
+    _report("llama.cpp", True, f"llama-cpp-python {llama.__version__}, built for "
+            + " ".join(sorted(features)))  # fmt: skip
+    if any("AMX" in feature for feature in features):
+        _report("AMX", True, "built in, and kept switched off: its kernels crash on some machines")
+    _report("GPU", True, "used" if llama.llama_supports_gpu_offload() else "not built in: CPU only")
+    _report("cores", True, f"{gguf.usable_cores()} used")
+    if path is None:
+        return
+    started = time.perf_counter()
+    backend = gguf.GGUFBackend(find_model(path), cache_folder=None)
+    _report("weights", True, f"{path}, loaded in {time.perf_counter() - started:.1f} s")
+    text = "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT);\n"
+    repeated = text * (_PROMPT_TOKENS // backend.count_tokens(text) + 1)
+    answer = backend.generate(
+        Prompt("", "", repeated, "SELECT"), GenerationSettings(_ANSWER_TOKENS)
+    )
+    speed = answer.prompt_tokens / answer.first_token_seconds
+    _report("prompt", True, f"{speed:.0f} tokens a second")
+    seconds = answer.seconds - answer.first_token_seconds
+    steps = answer.completion_tokens - 1  # the first came with the prompt
+    _report("decoding", True, f"{steps / seconds:.1f} tokens a second" if steps else "works")
+    backend.close()
+
+
+if __name__ == "__main__":
+    try:
+        _examine(sys.argv[1] if len(sys.argv) > 1 else None)
+    except ModelError as error:
+        _report("llama.cpp", False, str(error))
