@@ -430,6 +430,10 @@ class Database:
                 self._schema = self._read_schema()
             return self._schema
 
+    def stamp(self) -> tuple[object, ...]:
+        """Changes whenever the file or its write-ahead log does."""
+        return self._source.stamp()
+
     def reload_schema(self) -> Schema:
         """Read it again, as after another program changed the file."""
         with self._schema_lock:
