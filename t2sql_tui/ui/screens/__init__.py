@@ -1,0 +1,1 @@
+"""The workbench, and the dialogs that open over it."""

@@ -1,0 +1,62 @@
+"""What the SQL does, in words, and how SQLite goes about it."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from t2sql_tui.core.explain import Step
+from t2sql_tui.ui.cells import one_line
+
+
+class ExplainScreen(ModalScreen[None]):
+    """`steps` come from the parsed SQL, `plan` from SQLite; no model has a say in either."""
+
+    BINDINGS = [Binding("escape,x,q,enter", "dismiss", "Close")]
+
+    def __init__(self, steps: tuple[Step, ...], plan: tuple[tuple[int, str], ...]) -> None:
+        super().__init__()
+        self.steps = steps
+        self.plan = plan
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="dialog") as dialog:
+            dialog.border_title = "What this SQL does"
+            dialog.border_subtitle = "Esc closes"
+            for number, step in enumerate(self.steps, 1):
+                for depth, text in step.lines():
+                    mark = f"{number}." if depth == 0 else "–"
+                    yield _line(depth, mark, text)
+            if not self.steps:
+                yield Static("There are no words for this SQL; here is SQLite's own plan.")
+            if self.plan:
+                yield Static("How SQLite does it", classes="heading")
+                for depth, detail in self.plan:
+                    yield _line(depth, "·", plain(detail), "$foreground-muted")
+
+
+def _line(depth: int, mark: str, text: str, style: str = "") -> Static:
+    line = Static(
+        Content.assemble((f"{mark:<3}", "$text-accent"), (one_line(text), style)), classes="step"
+    )
+    line.styles.padding = (0, 0, 0, 3 * depth)
+    return line
+
+
+def plain(detail: str) -> str:
+    """A line of SQLite's query plan (https://sqlite.org/eqp.html) in plainer words."""
+    for theirs, ours in (
+        ("SCAN ", "reads all of "),
+        ("SEARCH ", "looks up "),
+        ("USING INTEGER PRIMARY KEY", "by its row number"),
+        ("USING COVERING INDEX", "in the index alone:"),
+        ("USING INDEX", "through the index"),
+        ("USING AUTOMATIC COVERING INDEX", "through an index made for this query"),
+        ("USE TEMP B-TREE FOR", "sorts for"),
+    ):
+        detail = detail.replace(theirs, ours)
+    return detail

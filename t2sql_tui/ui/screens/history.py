@@ -1,0 +1,140 @@
+"""Every question asked, with its SQL: searched as one types, brought back with Enter."""
+
+from __future__ import annotations
+
+import time
+from pathlib import PurePath
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from t2sql_tui.ui.cells import one_line
+from t2sql_tui.ui.history import Entry, History, HistoryError
+from t2sql_tui.ui.widgets.sql import lay_out
+
+
+class HistoryScreen(ModalScreen[tuple[Entry, bool] | None]):
+    """Answers the chosen entry and whether to run it at once."""
+
+    BINDINGS = [
+        Binding("escape,f8", "dismiss(None)", "Close", show=False),
+        Binding("f5", "choose(True)", "Run", priority=True),
+        Binding("ctrl+d", "forget", "Forget", priority=True),
+    ]
+
+    def __init__(self, history: History, current: str) -> None:
+        super().__init__()
+        self.history, self.current = history, current
+        self.entries: list[Entry] = []
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog -tall") as dialog:
+            dialog.border_title = "History"
+            dialog.border_subtitle = "Enter brings it back · F5 runs it · ctrl+d forgets it"
+            yield Input(placeholder="Search questions, SQL and files", compact=True)
+            yield OptionList(id="entries", compact=True)
+            yield Static(id="entry-sql")
+
+    def on_mount(self) -> None:
+        self._search("")
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        self._search(event.value)
+
+    def _search(self, text: str) -> None:
+        options = self.query_one(OptionList)
+        options.clear_options()
+        preview = self.query_one("#entry-sql", Static)
+        try:
+            self.entries = self.history.search(text)
+        except HistoryError as error:
+            self.entries = []
+            preview.update(Content.assemble((error.message, "$text-error"), "\n", error.hint))
+            return
+        now = time.time()
+        options.add_options(Option(self._line(entry, now)) for entry in self.entries)
+        if self.entries:
+            options.highlighted = 0
+        else:
+            preview.update(
+                Content.styled(
+                    "Nothing found." if text else "Questions that you run are kept here.",
+                    "$foreground-muted",
+                )
+            )
+
+    def _line(self, entry: Entry, now: float) -> Content:
+        rows = "" if entry.row_count is None else f"{entry.row_count:,} rows · "
+        file = "" if entry.database == self.current else f"{_file_name(entry.database)} · "
+        title = entry.question or one_line(" ".join(entry.sql.split()))
+        return Content.assemble(
+            one_line(title), "\n", (f"  {rows}{file}{ago(now - entry.asked_at)}", "$foreground-muted")
+        )
+
+    @on(OptionList.OptionHighlighted)
+    def _preview(self, event: OptionList.OptionHighlighted) -> None:
+        if event.option_index < len(self.entries):
+            sql = lay_out(self.entries[event.option_index].sql)
+            text = "\n".join(one_line(line) for line in sql.splitlines()[:12])
+            self.query_one("#entry-sql", Static).update(Content(text))
+
+    @on(OptionList.OptionSelected)
+    def _selected(self) -> None:
+        self.action_choose(False)
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        self.action_choose(False)
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key in ("up", "down", "pageup", "pagedown") and self.query_one(Input).has_focus:
+            event.stop()
+            options = self.query_one(OptionList)
+            {
+                "up": options.action_cursor_up,
+                "down": options.action_cursor_down,
+                "pageup": options.action_page_up,
+                "pagedown": options.action_page_down,
+            }[event.key]()
+
+    def action_choose(self, run: bool) -> None:
+        place = self.query_one(OptionList).highlighted
+        if place is not None and place < len(self.entries):
+            self.dismiss((self.entries[place], run))
+
+    def action_forget(self) -> None:
+        options = self.query_one(OptionList)
+        place = options.highlighted
+        if place is None:
+            return
+        try:
+            self.history.forget(self.entries[place].id)
+        except HistoryError as error:
+            self.notify(error.hint, title=error.message, severity="error")
+            return
+        self._search(self.query_one(Input).value)
+        if self.entries:
+            options.highlighted = min(place, len(self.entries) - 1)
+
+
+def _file_name(database: str) -> str:
+    return database.replace(":", " ") if database.startswith("demo:") else PurePath(database).name
+
+
+def ago(seconds: float) -> str:
+    """just now, 5 min ago, 3 h ago, yesterday, 12 days ago"""
+    if seconds < 60:
+        return "just now"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min ago"
+    if seconds < 86400:
+        return f"{seconds / 3600:.0f} h ago"
+    days = int(seconds / 86400)
+    return "yesterday" if days == 1 else f"{days} days ago"

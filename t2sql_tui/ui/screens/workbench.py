@@ -1,0 +1,778 @@
+"""The main screen: one open file, a question, its SQL, its rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widgets import Footer, TextArea
+
+from t2sql_tui.core.ask import ask
+from t2sql_tui.core.check import check
+from t2sql_tui.core.database import Database
+from t2sql_tui.core.errors import ModelError, T2SQLError
+from t2sql_tui.core.explain import columns_read, explain, query_plan
+from t2sql_tui.core.names import quote_identifier
+from t2sql_tui.core.prompt import extract_sql
+from t2sql_tui.core.types import (
+    Answer,
+    CheckedQuery,
+    Limits,
+    Question,
+    Rejection,
+    Schema,
+    Turn,
+)
+from t2sql_tui.ui.cells import one_line
+from t2sql_tui.ui.history import Entry
+from t2sql_tui.ui.messages import (
+    AttemptRejected,
+    DatabaseReloaded,
+    FileChanged,
+    QueryApproved,
+    QuestionSubmitted,
+    RowsFetched,
+    SQLChecked,
+    SQLExplained,
+    SQLGenerated,
+    TextGenerated,
+    WorkFailed,
+)
+from t2sql_tui.ui.widgets.grid import ResultGrid
+from t2sql_tui.ui.widgets.question import QuestionBox
+from t2sql_tui.ui.widgets.results import Results, seconds
+from t2sql_tui.ui.widgets.schema import SchemaPane, SchemaTree
+from t2sql_tui.ui.widgets.sql import SQLPane, lay_out
+from t2sql_tui.ui.widgets.status import StatusLine, TopBar
+
+if TYPE_CHECKING:
+    from t2sql_tui.ui.app import T2SQLApp
+
+# What the person is looking at. "proposed": checked SQL waits for approval; "edited": the
+# SQL was changed by hand and not checked since; "rejected": SQL that cannot run.
+Phase = Literal[
+    "idle", "queued", "generating", "proposed", "rejected", "editing", "edited",
+    "checking", "running", "done",
+]  # fmt: skip
+_BUSY = ("queued", "generating", "checking", "running")
+_PAINT_SECONDS = 0.03  # the least time between two paints of text that streams in
+_OTHER_TRIES = 3  # how often to ask for SQL that differs from what was seen
+
+
+class Workbench(Screen[None]):
+    """Asks, shows, runs. Workers post; the handlers here are all that touches widgets."""
+
+    app: T2SQLApp
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]
+    BINDINGS = [
+        Binding("a", "approve", "Run"),
+        Binding("e", "edit", "Edit"),
+        Binding("r", "regenerate", "Another"),
+        Binding("x", "explain", "Explain"),
+        Binding("escape", "cancel", "Stop"),
+        Binding("ctrl+n", "new_question", "New question", priority=True),
+        Binding("ctrl+e", "export", "Export", priority=True),
+        Binding("f1", "help", "Help", priority=True),
+        Binding("f2", "question", "Question", show=False, priority=True),
+        Binding("f5", "results", "Run / results", show=False, priority=True),
+        Binding("ctrl+enter,ctrl+j", "results", "Run", show=False, priority=True),
+        Binding("f6", "schema", "Schema", priority=True),
+        Binding("f8", "history", "History", priority=True),
+        Binding("ctrl+o", "open", "Open", priority=True),
+        Binding("ctrl+r", "reload", "Read the file again", show=False, priority=True),
+    ]
+
+    phase: reactive[Phase] = reactive("idle")
+
+    def __init__(self, name: str) -> None:
+        """`name` is what the file is called on screen. See `attach`."""
+        super().__init__()
+        self.file_name = name
+        self.history_key = ""
+        self.examples: list[str] = []
+        self.database: Database | None = None
+        self.job = 0
+        self.question = ""
+        self.queued = ""
+        self.turn: Turn | None = None
+        self.checked: CheckedQuery | None = None  # what "approve" runs
+        self.reads: dict[str, tuple[str, ...]] = {}
+        self.rejection: Rejection | None = None
+        self.answer: Answer | None = None
+        self._shown_sql = ""  # the editor's text when `query` or `rejection` was set
+        self._seen: set[str] = set()  # SQL proposed for this question so far
+        self._seed = 0
+        self._began = 0.0
+        self._stamp: object = None
+        self._changed = False
+
+    def compose(self) -> ComposeResult:
+        yield TopBar(id="top")
+        with Horizontal(id="body"):
+            yield SchemaPane()
+            with Vertical(id="main"):
+                yield QuestionBox()
+                yield SQLPane()
+                yield StatusLine()
+                yield Results()
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        self.top.show_file(self.file_name, "opening…")
+        self.results.show_words("")
+        self.box.focus()
+        self.set_interval(0.25, self._tick)
+        self.set_interval(2.0, self._look_at_file)
+        self.app.show_model()
+
+    # --- parts --------------------------------------------------------------------
+
+    @property
+    def top(self) -> TopBar:
+        return self.query_one(TopBar)
+
+    @property
+    def box(self) -> QuestionBox:
+        return self.query_one(QuestionBox)
+
+    @property
+    def sql(self) -> SQLPane:
+        return self.query_one(SQLPane)
+
+    @property
+    def status(self) -> StatusLine:
+        return self.query_one(StatusLine)
+
+    @property
+    def results(self) -> Results:
+        return self.query_one(Results)
+
+    @property
+    def busy(self) -> bool:
+        return self.phase in _BUSY
+
+    def watch_phase(self) -> None:
+        self.set_class(self.busy, "-busy")
+        self.refresh_bindings()
+
+    # --- the file -----------------------------------------------------------------
+
+    def attach(
+        self, database: Database, key: str, examples: list[str], earlier: list[str]
+    ) -> None:
+        """Work on this file from now on. `key` names it in the history, `examples` are
+        questions to offer, `earlier` those that were asked before."""
+        self.database, self.history_key, self.examples = database, key, examples
+        self._stamp = file_stamp(database.path)
+        self.box.remember(earlier)
+        self._show_database()
+        self.take_queued()
+
+    def leave(self) -> None:
+        """Another file takes this screen's place."""
+        self.job += 1
+        if database := self.database:
+            # In a thread: closing waits for the query that it interrupts.
+            self.app.run_worker(database.close, group="close", thread=True)
+
+    def _show_database(self) -> None:
+        assert self.database
+        schema = self.database.schema
+        self._describe_file(schema)
+        self.query_one(SchemaPane).show(schema)
+        self.box.placeholder = (
+            "Ask about this data in your own words"
+            if schema.tables
+            else "This file has no tables yet: there is nothing to ask"
+        )
+        if self.phase == "idle" and not self.results.has_rows:
+            self._invite(schema)
+
+    def _describe_file(self, schema: Schema) -> None:
+        count = len(schema.tables)
+        warning = "changed on disk · ctrl+r reads it again" if self._changed else ""
+        self.top.show_file(
+            self.file_name, f"{count:,} table{'' if count == 1 else 's'} · read-only", warning
+        )
+
+    def _invite(self, schema: Schema) -> None:
+        """The empty state: what to do first."""
+        if not schema.tables:
+            self.results.show_words("This file holds no tables.\nOpen another with ctrl+o.")
+            self.status.show("Nothing to ask here.", "ctrl+o opens another file")
+            return
+        self.status.show("You see the SQL before it runs, and it can only read.")
+        self.results.show_words("Try one of these", self.examples or starters(schema))
+
+    def _look_at_file(self) -> None:
+        """Has somebody else changed the file? Two `stat` calls, so done here."""
+        if self.database and not self._changed and not self.busy:
+            stamp = file_stamp(self.database.path)
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self.post_message(FileChanged(gone=not self.database.path.exists()))
+
+    @on(FileChanged)
+    def _warn_of_change(self, event: FileChanged) -> None:
+        assert self.database
+        if event.gone:
+            self.top.show_file(self.file_name, warning="deleted or moved · ctrl+o opens another")
+            self.status.show(
+                f"{self.database.path} is gone.", "What you see stays here; ctrl+e saves it.", "warning"
+            )
+        else:
+            self._changed = True
+            self._describe_file(self.database.schema)
+
+    def action_reload(self) -> None:
+        database = self.database
+        if database is None:
+            return
+
+        def reload() -> None:
+            with self._reporting("open"):
+                database.reload_schema()
+                self.post_message(DatabaseReloaded())
+
+        self._changed = False
+        self._work(reload, "open")
+
+    @on(DatabaseReloaded)
+    def _show_again(self) -> None:
+        assert self.database
+        self._stamp = file_stamp(self.database.path)
+        self._show_database()
+        self.notify("Read the file again.", timeout=2)
+
+    # --- asking -------------------------------------------------------------------
+
+    @on(QuestionSubmitted)
+    def _asked(self, event: QuestionSubmitted) -> None:
+        event.stop()
+        if not event.text:
+            self.status.show("Type a question first.", "For example: how many customers are there?")
+            return
+        self._stop_work()
+        self.question, self._seen, self._seed = event.text, set(), 0
+        self._generate()
+
+    @on(Results.ExampleChosen)
+    def _example(self, event: Results.ExampleChosen) -> None:
+        self.action_new_question()
+        self.box.show(event.question)
+        self.box.action_submit()
+
+    def _generate(self) -> None:
+        """Ask the model, now or as soon as it is there."""
+        if self.database is None or self.app.backend is None:
+            self.queued = self.question
+            self.phase = "queued"
+            self.app.load_model()  # once more, if it failed before
+            self.status.show(
+                "Your question waits for the model.", "Esc takes it back", "busy"
+            )
+            return
+        database, backend = self.database, self.app.backend
+        job = self._begin("generating")
+        self.checked = self.rejection = self.answer = None
+        self.sql.show("")
+        self.results.set_stale(self.results.has_rows)
+        self.sql.editor.focus()
+        self._show_conversation()
+        question = Question(self.question, history=(self.turn,) if self.turn else ())
+        settings = self.app.settings
+        if self._seed:
+            settings = replace(settings, temperature=max(0.7, settings.temperature), seed=self._seed)
+        said: list[str] = []
+        painted = 0.0
+
+        def on_text(piece: str) -> None:
+            nonlocal painted
+            said.append(piece)
+            if time.monotonic() - painted > _PAINT_SECONDS:
+                painted = time.monotonic()
+                self.post_message(TextGenerated(job, "".join(said)))
+
+        def on_attempt(number: int, rejection: Rejection) -> None:
+            said.clear()
+            self.post_message(AttemptRejected(job, number, rejection))
+
+        def generate() -> None:
+            with self._reporting("generate", job):
+                answer = ask(
+                    question,
+                    database,
+                    backend,
+                    settings,
+                    on_text=on_text,
+                    on_attempt=on_attempt,
+                    should_stop=self._stopper(job),
+                )
+                reads = columns_read(answer.query, database) if answer.query else {}
+                self.post_message(SQLGenerated(job, answer, reads))
+
+        self._work(generate, "generate")
+
+    def take_queued(self) -> None:
+        if self.phase == "queued" and self.database and self.app.backend:
+            self.question, self.queued = self.queued, ""
+            self._generate()
+
+    @on(TextGenerated)
+    def _paint_text(self, event: TextGenerated) -> None:
+        if event.job == self.job:
+            self.sql.show(extract_sql(event.text) or event.text)
+
+    @on(AttemptRejected)
+    def _say_repair(self, event: AttemptRejected) -> None:
+        if event.job == self.job:
+            self._busy_words = f"Repairing ({event.number} of 2): {event.rejection.message}"
+            self._tick()
+
+    @on(SQLGenerated)
+    def _propose(self, event: SQLGenerated) -> None:
+        if event.job != self.job:
+            return
+        answer = event.answer
+        candidate = answer.candidate
+        again = candidate.sql in self._seen
+        if again and self._seed and self._seed < _OTHER_TRIES * len(self._seen):
+            self._seed += 1
+            self._generate()
+            return
+        self._seen.add(candidate.sql)
+        self.answer = answer
+        generation = answer.generations[-1]
+        note = f"{generation.model} · {seconds(sum(g.seconds for g in answer.generations))}"
+        if isinstance(candidate.verdict, CheckedQuery):
+            self.sql.show(lay_out(candidate.sql), note)
+            self.turn = Turn(answer.question.text, candidate.sql)
+            self._accept(candidate.verdict, event.reads)
+            if again:
+                self.status.show("The model stays with this answer.", "e edits it", "warning")
+            return
+        verdict = candidate.verdict or Rejection("", ())
+        if generation.finish == "length":
+            words = "The model went on without an end, and was stopped."
+        elif not candidate.text.strip():
+            words = "The model answered nothing."
+        elif not candidate.sql:
+            words = "The model answered in words, not SQL."
+        else:
+            words = ""
+        self.sql.show(lay_out(candidate.sql) if candidate.sql else candidate.text.strip(), note)
+        self._refuse(verdict, words)
+
+    def _accept(self, query: CheckedQuery, reads: dict[str, tuple[str, ...]]) -> None:
+        """`query` may run: say what it would read."""
+        self.checked, self.reads, self.rejection = query, reads, None
+        self._shown_sql = self.sql.text
+        self.phase = "proposed"
+        self._describe_query()
+
+    def _describe_query(self) -> None:
+        what = describe_reads(self.reads)
+        left_out = self.answer.generations[-1].prompt.left_out if self.answer else ()
+        if left_out:
+            names = ", ".join(map(one_line, left_out[:4])) + ("…" if len(left_out) > 4 else "")
+            self.status.show(
+                f"Reads {what}, and changes nothing.",
+                f"Too large for the model to see whole: {len(left_out):,} tables left out ({names}).",
+                "warning",
+            )
+        else:
+            self.status.show(f"Reads {what}, and changes nothing.", "a runs it", "good")
+
+    def _refuse(self, rejection: Rejection, words: str = "") -> None:
+        self.checked, self.rejection = None, rejection
+        self._shown_sql = self.sql.text
+        self.phase = "rejected"
+        names = [name for problem in rejection.problems for name in problem.suggestions]
+        near = f"Near: {', '.join(dict.fromkeys(names))}. " if names else ""
+        retry = "e edits it, r asks for another." if self.question else "e edits it."
+        self.status.show(words or rejection.message or "This cannot run.", near + retry, "error")
+
+    def action_regenerate(self) -> None:
+        self._stop_work()
+        self._seed += 1
+        if self.answer is not None and self.turn == Turn(self.question, self.answer.candidate.sql):
+            # The answer being replaced is no context for its own replacement.
+            history = self.answer.question.history
+            self.turn = history[-1] if history else None
+        self._generate()
+
+    def action_new_question(self) -> None:
+        """Forget the conversation and begin with an empty box."""
+        self._stop_work()
+        self.turn = None
+        self.question = ""
+        self.box.show("")
+        self.box.focus()
+        self._show_conversation()
+
+    def _show_conversation(self) -> None:
+        if self.turn:
+            asked = one_line(self.turn.question)
+            asked = asked[:39] + "…" if len(asked) > 40 else asked
+            self.box.border_subtitle = f"follows “{asked}” · ctrl+n starts anew"
+            self.box.placeholder = "Ask a follow-up, or press ctrl+n for a new question"
+        else:
+            self.box.border_subtitle = ""
+            self.box.placeholder = "Ask about this data in your own words"
+
+    # --- approving, editing, running ----------------------------------------------
+
+    def action_approve(self) -> None:
+        if not self.check_action("approve", ()):
+            return
+        if self.checked is not None and self.sql.text == self._shown_sql:
+            self.post_message(QueryApproved(self.checked, self.app.limits.rows))
+        else:
+            self._check(run=True)
+
+    def _check(self, run: bool) -> None:
+        database, text = self.database, self.sql.text
+        assert database
+        job = self._begin("checking")
+        self.sql.set_editable(False)
+
+        def check_sql() -> None:
+            with self._reporting("check", job):
+                verdict = check(text, database)
+                passed = isinstance(verdict, CheckedQuery)
+                reads = columns_read(verdict, database) if passed else {}
+                self.post_message(SQLChecked(job, verdict, run, reads))
+
+        self._work(check_sql, "check")
+
+    @on(SQLChecked)
+    def _checked(self, event: SQLChecked) -> None:
+        if event.job != self.job:
+            return
+        if isinstance(event.verdict, Rejection):
+            self._refuse(event.verdict)
+            self._resume_editing()
+            return
+        self._accept(event.verdict, event.reads)
+        if self.question:
+            self.turn = Turn(self.question, event.verdict.sql)
+        if event.run:
+            self.post_message(QueryApproved(event.verdict, self.app.limits.rows))
+
+    def _resume_editing(self) -> None:
+        self.sql.set_editable(True)
+        self.sql.editor.focus()
+        self.phase = "editing"
+
+    @on(QueryApproved)
+    def _run(self, event: QueryApproved) -> None:
+        assert self.database
+        database, query = self.database, event.query
+        self._stop_work()
+        limits = replace(self.app.limits, rows=event.rows)
+        job = self._begin("running")
+        self.results.set_stale(self.results.has_rows)
+
+        def run() -> None:
+            with self._reporting("run", job):
+                result = database.run(query, limits, self._stopper(job))
+                self.post_message(RowsFetched(job, query, limits.rows, result))
+
+        self._work(run, "run")
+
+    @on(RowsFetched)
+    def _show_rows(self, event: RowsFetched) -> None:
+        if event.job != self.job:
+            return
+        result = event.result
+        more = event.rows > self.app.limits.rows
+        self.phase = "done"
+        self._describe_query()
+        self.status.show(f"Read {describe_reads(self.reads)}, and changed nothing.", "", "good")
+        if result.rows:
+            self.results.show_result(result, event.rows, keep_view=more)
+            if self.focused is None or self.sql.editor.has_focus:
+                self.results.grid.focus()
+        else:
+            self.results.show_result(result, event.rows)
+            columns = ", ".join(map(one_line, result.columns))
+            self.results.show_words(
+                f"No rows.\n\nThe query ran and found nothing for {columns}.\n"
+                "x explains its conditions, e changes them, r asks for another."
+            )
+        if not more:
+            self.app.remember(self.history_key, self.question, event.query.sql, len(result.rows))
+        self._show_conversation()
+
+    @on(Results.MoreWanted)
+    def _fetch_more(self, event: Results.MoreWanted) -> None:
+        if self.checked:
+            self.post_message(QueryApproved(self.checked, event.rows))
+
+    def action_edit(self) -> None:
+        self._stop_work()
+        self._resume_editing()
+        self.status.show("Editing.", "F5 checks and runs it, Esc leaves the editor")
+
+    @on(TextArea.Changed, "#sql-editor")
+    def _typed(self, event: TextArea.Changed) -> None:
+        event.stop()
+
+    @on(SchemaTree.PreviewRequested)
+    def _preview(self, event: SchemaTree.PreviewRequested) -> None:
+        """A person asked for this table's rows: the SQL is ours, shown, and run at once."""
+        self._stop_work()
+        self.question, self.answer = "", None
+        self.sql.show(f"SELECT *\nFROM {quote_identifier(event.table)}", "preview")
+        self._check(run=True)
+
+    @on(SchemaTree.NameChosen)
+    def _insert_name(self, event: SchemaTree.NameChosen) -> None:
+        if self.phase == "editing":
+            self.sql.editor.insert(event.name)
+            self.sql.editor.focus()
+        else:
+            self.box.insert_word(event.name)
+            self.box.focus()
+
+    def recall(self, entry: Entry, run: bool) -> None:
+        """Bring back a question and its SQL from the history."""
+        self._stop_work()
+        self.turn = None
+        self.question, self.answer = entry.question, None
+        self.box.show(entry.question)
+        self.sql.show(entry.sql, "from the history")
+        self.sql.editor.focus()
+        self._check(run)
+
+    # --- stopping and failing -----------------------------------------------------
+
+    def action_cancel(self) -> None:
+        was = self.phase
+        if was == "editing":
+            self.sql.set_editable(False)
+            unchanged = self.checked is not None and self.sql.text == self._shown_sql
+            self.phase = "proposed" if unchanged else "edited"
+            if unchanged:
+                self._describe_query()
+            else:
+                self.status.show("Edited, not checked yet.", "a checks and runs it, e goes on")
+            return
+        if not self.busy:
+            return
+        waited = seconds(time.monotonic() - self._began)
+        self._stop_work()
+        if was == "queued":
+            self.box.focus()
+            self.status.show("Question taken back.", "It is still in the box above")
+        elif was == "running":
+            self.status.show(f"Stopped after {waited}.", "a runs it again, e edits it")
+        else:
+            self.status.show(f"Stopped after {waited}.", "r asks again, F2 goes to the question")
+
+    def _stop_work(self) -> None:
+        """End whatever runs; its messages will find that their job is over."""
+        self.job += 1
+        self.queued = ""
+        if self.phase == "running" and self.database:
+            self.database.interrupt()
+        if self.busy:
+            self.phase = "proposed" if self.checked else "idle"
+        self.sql.set_editable(False)
+
+    @on(WorkFailed)
+    def _failed(self, event: WorkFailed) -> None:
+        event.stop()
+        if event.work in ("generate", "check", "run") and event.job != self.job:
+            return
+        error = event.error
+        self.phase = "proposed" if event.work == "run" and self.checked else "idle"
+        hint = error.hint
+        if event.work == "run":
+            hint = hint or "e edits the SQL, r asks for another"
+        elif isinstance(error, ModelError):
+            hint = hint or "Ask again to try again"
+        self.status.show(error.message, hint, "error")
+
+    def model_failed(self, error: T2SQLError) -> None:
+        if self.phase == "queued":
+            self._stop_work()
+        self.status.show(error.message, error.hint or "e lets you write the SQL yourself", "error")
+
+    # --- workers ------------------------------------------------------------------
+
+    def _begin(self, phase: Phase) -> int:
+        self.job += 1
+        self._began = time.monotonic()
+        self._busy_words = {
+            "generating": "Writing SQL…",
+            "checking": "Checking…",
+            "running": "Running…",
+        }[phase]
+        self.phase = phase
+        self._tick()
+        return self.job
+
+    def _tick(self) -> None:
+        """Say how long the present work takes."""
+        if self.phase in ("generating", "checking", "running"):
+            waited = time.monotonic() - self._began
+            time_said = f"{waited:.0f} s · " if waited >= 1 else ""
+            self.status.show(self._busy_words, f"{time_said}Esc stops", "busy")
+
+    def _stopper(self, job: int) -> Callable[[], bool]:
+        return lambda: self.job != job or self.app.quitting
+
+    def _work(self, work: Callable[[], None], group: str) -> None:
+        self.run_worker(work, group=group, thread=True)
+
+    def _reporting(self, work, job: int = 0):
+        return self.app.reporting(self, work, job)
+
+    # --- keys ---------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        free = self.database is not None and not self.busy
+        match action:
+            case "approve":
+                return free and self.phase in ("proposed", "edited", "editing", "done")
+            case "edit":
+                return free and self.phase != "editing"
+            case "regenerate":
+                return free and bool(self.question) and self.phase != "editing"
+            case "explain":
+                return free and self.checked is not None and self.phase != "editing"
+            case "cancel":
+                return self.busy or self.phase == "editing"
+            case "export":
+                return self.results.has_rows if self.is_mounted else False
+        return True
+
+    def action_question(self) -> None:
+        """F2: to the question; from there to the SQL."""
+        if self.box.has_focus:
+            self.sql.editor.focus()
+        else:
+            self.box.focus()
+
+    def action_results(self) -> None:
+        """F5: run what waits to be run; else go to the rows."""
+        if self.phase in ("proposed", "edited", "editing"):
+            self.action_approve()
+        elif self.results.has_rows:
+            self.results.grid.focus()
+        else:
+            self.query_one("#examples").focus()
+
+    def action_schema(self) -> None:
+        """F6: show and enter the tree; from inside it, leave and hide it."""
+        pane = self.query_one(SchemaPane)
+        inside = self.focused is not None and pane in self.focused.ancestors
+        if inside:
+            self.set_class(False, "-schema-open")
+            self.set_class(True, "-schema-closed")
+            self.box.focus()
+        else:
+            self.set_class(True, "-schema-open")
+            self.set_class(False, "-schema-closed")
+            self.query_one(SchemaTree).focus()
+
+    def action_explain(self) -> None:
+        database, query = self.database, self.checked
+        if database is None or query is None:
+            return
+
+        def explain_query() -> None:
+            with self._reporting("check", self.job):
+                steps, plan = explain(query.sql), query_plan(query, database)
+                self.post_message(SQLExplained(steps, plan))
+
+        self._work(explain_query, "explain")
+
+    @on(SQLExplained)
+    def _show_explanation(self, event: SQLExplained) -> None:
+        from t2sql_tui.ui.screens.explain import ExplainScreen
+
+        self.app.push_screen(ExplainScreen(event.steps, event.plan))
+
+    @on(ResultGrid.CellOpened)
+    def _view_cell(self, event: ResultGrid.CellOpened) -> None:
+        from t2sql_tui.ui.screens.cell import CellScreen
+
+        self.app.push_screen(CellScreen(event.column, event.row, event.value))
+
+    @on(ResultGrid.CellsCopied)
+    def _copied(self, event: ResultGrid.CellsCopied) -> None:
+        self.app.copy(event.text, event.what)
+
+    def action_export(self) -> None:
+        from t2sql_tui.ui.screens.export import ExportScreen
+
+        if self.database and self.results.has_rows:
+            self.app.push_screen(
+                ExportScreen(self.database, self.checked, self.results.grid, self.question)
+            )
+
+    def action_help(self) -> None:
+        from t2sql_tui.ui.screens.help import HelpScreen
+
+        self.app.push_screen(HelpScreen())
+
+    def action_history(self) -> None:
+        self.app.show_history()
+
+    def action_open(self) -> None:
+        self.app.show_picker()
+
+
+def file_stamp(path: Path) -> tuple[tuple[int, int, int] | None, ...]:
+    """Changes whenever the file or its write-ahead log is written, replaced or deleted."""
+    stamps: list[tuple[int, int, int] | None] = []
+    for name in (path, Path(f"{path}-wal")):
+        try:
+            found = name.stat()
+        except OSError:
+            stamps.append(None)
+        else:
+            stamps.append((found.st_ino, found.st_size, found.st_mtime_ns))
+    return tuple(stamps)
+
+
+def describe_reads(reads: dict[str, tuple[str, ...]]) -> str:
+    """orders (id, total), customers (name)"""
+    if not reads:
+        return "no table"
+    parts = []
+    for table, columns in list(reads.items())[:6]:
+        names = ", ".join(map(one_line, columns[:8])) + (", …" if len(columns) > 8 else "")
+        parts.append(f"{one_line(table)} ({names})" if names else one_line(table))
+    return ", ".join(parts) + (f" and {len(reads) - 6} more" if len(reads) > 6 else "")
+
+
+def starters(schema: Schema) -> list[str]:
+    """Questions that any file can answer, made from its own names."""
+    tables = sorted(
+        (t for t in schema.tables if t.kind == "table"), key=lambda t: -(t.row_count or 0)
+    )[:3]
+    found = [f"How many {_spoken(table.name)} are there?" for table in tables[:2]]
+    for table in tables:
+        for key in table.foreign_keys[:1]:
+            if key.table != table.name:
+                found.append(f"Which {_spoken(key.table)} have the most {_spoken(table.name)}?")
+    found += [f"Show ten {_spoken(table.name)}" for table in tables[:1]]
+    return found
+
+
+def _spoken(name: str) -> str:
+    return one_line(name).replace("_", " ")

@@ -1,0 +1,1 @@
+"""The panes of the workbench, cut the way the screen is."""

@@ -1,0 +1,76 @@
+"""Where a question is typed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual.binding import Binding
+from textual.widgets import TextArea
+
+from t2sql_tui.ui.messages import QuestionSubmitted
+
+
+class QuestionBox(TextArea):
+    """Enter asks; up and down on the outer lines walk through earlier questions."""
+
+    BORDER_TITLE = "Question"
+    BINDINGS = [
+        Binding("enter", "submit", "Ask", priority=True),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(
+            id="question",
+            classes="pane",
+            soft_wrap=True,
+            tab_behavior="focus",
+            highlight_cursor_line=False,
+            placeholder="Opening…",
+        )
+        self._earlier: list[str] = []
+        self._place = 0  # in _earlier; len(_earlier) is the draft
+        self._draft = ""
+
+    def remember(self, questions: list[str]) -> None:
+        """Set the earlier questions, oldest first."""
+        self._earlier = questions
+        self._place = len(questions)
+
+    def action_submit(self) -> None:
+        text = self.text.strip()
+        if text:
+            self._earlier = [q for q in self._earlier if q != text] + [text]
+            self._place = len(self._earlier)
+        self.post_message(QuestionSubmitted(text))
+
+    def action_cursor_up(self, select: bool = False) -> None:
+        if not select and self.navigator.is_first_wrapped_line(self.cursor_location):
+            self._walk(-1)
+        else:
+            super().action_cursor_up(select)
+
+    def action_cursor_down(self, select: bool = False) -> None:
+        if not select and self.navigator.is_last_wrapped_line(self.cursor_location):
+            self._walk(1)
+        else:
+            super().action_cursor_down(select)
+
+    def _walk(self, step: int) -> None:
+        place = self._place + step
+        if not 0 <= place <= len(self._earlier):
+            return
+        if self._place == len(self._earlier):
+            self._draft = self.text
+        self._place = place
+        self.show(self._draft if place == len(self._earlier) else self._earlier[place])
+
+    def show(self, text: str) -> None:
+        """Put `text` in the box, the cursor behind it."""
+        self.text = text
+        self.move_cursor(self.document.end)
+
+    def insert_word(self, word: str) -> None:
+        """Put a name at the cursor, set off by spaces."""
+        row, column = self.cursor_location
+        before = self.document.get_line(row)[:column]
+        self.insert(("" if not before or before.endswith(" ") else " ") + word + " ")

@@ -1,0 +1,205 @@
+"""The tables of the open file: names, keys, types and row counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.style import Style
+from rich.text import Text
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import Input, Tree
+from textual.widgets.tree import TreeNode
+
+from t2sql_tui.core.names import quote_identifier
+from t2sql_tui.core.types import Column, Schema, Table
+from t2sql_tui.ui.cells import fit, one_line
+
+
+@dataclass(frozen=True)
+class Item:
+    """What a node of the tree stands for: a table with the columns to list under it, or
+    one column of it."""
+
+    table: Table
+    columns: tuple[Column, ...] = ()
+    column: Column | None = None
+
+    @property
+    def name(self) -> str:
+        return self.column.name if self.column else self.table.name
+
+    @property
+    def note(self) -> str:
+        """What stands at the right: a row count, a type, or where a key points."""
+        if self.column is None:
+            if self.table.kind != "table":
+                return self.table.kind
+            return "" if self.table.row_count is None else f"{self.table.row_count:,}"
+        for key in self.table.foreign_keys:
+            if self.column.name in key.columns:
+                return f"→ {key.table}"
+        return self.column.type.lower()
+
+
+class SchemaTree(Tree[Item]):
+    """Columns are added when their table is opened, so 1,000 tables cost 1,000 nodes."""
+
+    BINDINGS = [
+        Binding("p", "preview", "Preview rows"),
+        Binding("i", "insert", "Insert name"),
+        Binding("slash", "search", "Filter"),
+        Binding("right,l", "open(True)", "Open", show=False),
+        Binding("left,h", "open(False)", "Close", show=False),
+        Binding("j", "cursor_down", "Down", show=False),
+        Binding("k", "cursor_up", "Up", show=False),
+    ]
+    COMPONENT_CLASSES = {"schema--note", "schema--key"}
+    ICON_NODE = "▸ "
+    ICON_NODE_EXPANDED = "▾ "
+
+    @dataclass
+    class PreviewRequested(Message):
+        table: str
+
+    @dataclass
+    class NameChosen(Message):
+        """`name` as it stands in SQL: quoted where it has to be."""
+
+        name: str
+
+    def __init__(self) -> None:
+        super().__init__("tables", id="schema-tree")
+        self.show_root = False
+        self.show_guides = False
+        self.guide_depth = 2
+
+    def fill(self, items: list[Item], opened: bool) -> None:
+        self.clear()
+        for item in items:
+            self.root.add(Text(item.name), item, expand=opened)
+            if opened:
+                self._add_columns(self.root.children[-1])
+        self.cursor_line = 0 if items else -1
+
+    @on(Tree.NodeExpanded)
+    def _opened(self, event: Tree.NodeExpanded[Item]) -> None:
+        self._add_columns(event.node)
+
+    def _add_columns(self, node: TreeNode[Item]) -> None:
+        if node.data and not node.children:
+            for column in node.data.columns:
+                node.add_leaf(Text(column.name), Item(node.data.table, column=column))
+
+    def get_label_width(self, node: TreeNode[Item]) -> int:
+        return 1  # labels are fitted to the pane: it never scrolls sideways
+
+    def render_label(self, node: TreeNode[Item], base_style: Style, style: Style) -> Text:
+        item = node.data
+        if item is None:
+            return Text()
+        width = self.scrollable_content_region.width
+        quiet = Style(color=self.get_component_rich_style("schema--note").color)
+        key = Style(color=self.get_component_rich_style("schema--key").color)
+        if item.column is None:
+            mark = self.ICON_NODE_EXPANDED if node.is_expanded else self.ICON_NODE
+            mark_style = quiet
+        else:
+            width -= self.guide_depth
+            mark = "◆ " if item.column.primary_key else "  "
+            mark_style = key
+        on_cursor = node is self.cursor_node
+        note = fit(item.note, min(cell_len(item.note), max(width // 2, 0)))
+        name = fit(one_line(item.name), max(width - len(mark) - cell_len(note) - 1, 4))
+        return Text.assemble(
+            (mark, style if on_cursor else style + mark_style),
+            (name, style),
+            (" " + note, style if on_cursor else style + quiet),
+        )
+
+    def action_preview(self) -> None:
+        if self.cursor_node and self.cursor_node.data:
+            self.post_message(self.PreviewRequested(self.cursor_node.data.table.name))
+
+    def action_insert(self) -> None:
+        if self.cursor_node and self.cursor_node.data:
+            self.post_message(self.NameChosen(quote_identifier(self.cursor_node.data.name)))
+
+    def action_search(self) -> None:
+        self.screen.query_one("#schema-filter", Input).focus()
+
+    def action_open(self, opened: bool) -> None:
+        node = self.cursor_node
+        if node is None or node.data is None:
+            return
+        if node.data.column is not None:
+            if not opened and node.parent:
+                self.move_cursor(node.parent)
+        elif opened:
+            node.expand()
+        else:
+            node.collapse()
+
+    def on_resize(self) -> None:
+        self._invalidate()
+
+
+class SchemaPane(Vertical):
+    """The tree under a field that narrows it to names containing every word typed."""
+
+    BORDER_TITLE = "Schema"
+
+    def __init__(self) -> None:
+        super().__init__(id="schema", classes="pane")
+        self.schema = Schema(())
+
+    def compose(self) -> ComposeResult:
+        yield Input(placeholder="Filter tables and columns", id="schema-filter", compact=True)
+        yield SchemaTree()
+
+    def show(self, schema: Schema) -> None:
+        self.schema = schema
+        self.query_one(Input).clear()
+        self._fill()
+
+    @on(Input.Changed, "#schema-filter")
+    def _fill(self) -> None:
+        words = self.query_one(Input).value.lower().split()
+        tree = self.query_one(SchemaTree)
+        found = [hit for table in self.schema.tables if (hit := _matches(table, words))]
+        tree.fill(found, opened=bool(words) and len(found) <= 20)
+        count, total = len(found), len(self.schema.tables)
+        self.border_subtitle = (
+            f"{count:,} of {total:,}" if words else f"{total:,} table{'' if total == 1 else 's'}"
+        )
+
+    @on(Input.Submitted, "#schema-filter")
+    def to_tree(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.query_one(SchemaTree).focus()
+
+    def on_key(self, event: events.Key) -> None:
+        field = self.query_one(Input)
+        if event.key == "escape" and field.value:
+            event.stop()
+            field.clear()
+        elif event.key == "down" and field.has_focus:
+            event.stop()
+            self.query_one(SchemaTree).focus()
+
+
+def _matches(table: Table, words: list[str]) -> Item | None:
+    """The table with the columns that match; with all of them where its own name does."""
+    name = table.name.lower()
+    if all(word in name for word in words):
+        return Item(table, table.columns)
+    hits = tuple(
+        column
+        for column in table.columns
+        if all(word in name or word in column.name.lower() for word in words)
+    )
+    return Item(table, hits) if hits else None

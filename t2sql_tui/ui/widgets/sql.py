@@ -1,0 +1,154 @@
+"""The SQL: coloured, laid out, read-only until a person chooses to edit it."""
+
+from __future__ import annotations
+
+from rich.style import Style
+from sqlglot import Dialect
+from sqlglot.errors import SqlglotError
+from sqlglot.tokens import TokenType
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.theme import Theme
+from textual.widgets import TextArea
+from textual.widgets.text_area import TextAreaTheme
+
+# Clauses that begin a line of their own.
+_CLAUSES = {
+    TokenType.SELECT, TokenType.FROM, TokenType.WHERE, TokenType.GROUP_BY, TokenType.HAVING,
+    TokenType.ORDER_BY, TokenType.LIMIT, TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT,
+    TokenType.WINDOW, TokenType.VALUES,
+}  # fmt: skip
+_JOIN_WORDS = {
+    TokenType.JOIN, TokenType.LEFT, TokenType.RIGHT, TokenType.FULL, TokenType.INNER,
+    TokenType.CROSS, TokenType.NATURAL, TokenType.OUTER,
+}  # fmt: skip
+_SUBQUERY_STARTS = (TokenType.SELECT, TokenType.WITH, TokenType.VALUES)
+
+
+def lay_out(sql: str) -> str:
+    """`sql` with its clauses on lines of their own.
+
+    Only white space between tokens changes, never a token, so what is shown is what the
+    model wrote and what will run. SQL that has line breaks already, or cannot be cut into
+    tokens, comes back as it is.
+    """
+    sql = sql.strip()
+    if "\n" in sql:
+        return sql
+    try:
+        tokens = Dialect.get_or_raise("sqlite").tokenize(sql)
+    except SqlglotError:
+        return sql
+    pieces: list[str] = []
+    nested: list[bool] = []  # per open bracket: does it hold a subquery?
+    for place, token in enumerate(tokens):
+        text = sql[token.start : token.end + 1]
+        before = tokens[place - 1] if place else None
+        gap = sql[before.end + 1 : token.start] if before else ""
+        opening = before is not None and before.token_type == TokenType.L_PAREN
+        if not gap.isspace() and gap:
+            pieces.append(gap)  # a comment: leave it alone
+        elif before and _starts_line(token.token_type, before.token_type, nested, opening):
+            pieces.append("\n" + "  " * sum(nested))
+        elif token.token_type == TokenType.R_PAREN and nested and nested[-1]:
+            pieces.append("\n" + "  " * (sum(nested) - 1))
+        else:
+            pieces.append(gap)
+        pieces.append(text)
+        if token.token_type == TokenType.L_PAREN:
+            after = tokens[place + 1].token_type if place + 1 < len(tokens) else None
+            nested.append(after in _SUBQUERY_STARTS)
+        elif token.token_type == TokenType.R_PAREN and nested:
+            nested.pop()
+    end = tokens[-1].end + 1 if tokens else 0
+    return "".join(pieces) + sql[end:]
+
+
+def _starts_line(
+    kind: TokenType, before: TokenType, nested: list[bool], opening: bool
+) -> bool:
+    if nested and not nested[-1]:
+        return False  # inside a plain bracket, such as OVER (ORDER BY x)
+    if kind in _SUBQUERY_STARTS and opening:
+        return True
+    if kind in _JOIN_WORDS:
+        return before not in _JOIN_WORDS
+    return kind in _CLAUSES
+
+
+class SQLEditor(TextArea):
+    def __init__(self) -> None:
+        super().__init__(
+            id="sql-editor",
+            language="sql",
+            read_only=True,
+            show_cursor=False,
+            highlight_cursor_line=False,
+            soft_wrap=True,
+            tab_behavior="focus",
+        )
+
+    def on_mount(self) -> None:
+        self._follow_theme(self.app.current_theme)
+        self.app.theme_changed_signal.subscribe(self, self._follow_theme)
+
+    def _follow_theme(self, theme: Theme) -> None:
+        """Syntax colours made of the app theme's own, so that all of them fit."""
+        colors = self.app.theme_variables
+        keyword = Style(color=colors["text-primary"], bold=True)
+        quiet = Style(color=colors["foreground-muted"][:7])
+        name = f"t2sql-{theme.name}"
+        self.register_theme(
+            TextAreaTheme(
+                name,
+                syntax_styles={
+                    "keyword": keyword,
+                    "keyword.operator": keyword,
+                    "attribute": keyword,
+                    "function.call": Style(color=colors["text-accent"]),
+                    "string": Style(color=colors["text-success"]),
+                    "number": Style(color=colors["text-warning"]),
+                    "float": Style(color=colors["text-warning"]),
+                    "boolean": Style(color=colors["text-warning"]),
+                    "comment": quiet + Style(italic=True),
+                },
+            )
+        )
+        self.theme = name
+
+
+class SQLPane(Vertical):
+    """The editor in its frame."""
+
+    BORDER_TITLE = "SQL"
+    BINDINGS = [Binding("enter", "screen.approve", "Run", show=False)]
+
+    def __init__(self) -> None:
+        super().__init__(id="sql", classes="pane")
+
+    def compose(self) -> ComposeResult:
+        yield SQLEditor()
+
+    @property
+    def editor(self) -> SQLEditor:
+        return self.query_one(SQLEditor)
+
+    @property
+    def text(self) -> str:
+        return self.editor.text.strip()
+
+    def show(self, sql: str, note: str = "") -> None:
+        """Show SQL that is not to be edited; `note` goes into the frame."""
+        self.set_editable(False)
+        if self.editor.text != sql:
+            self.editor.text = sql
+        self.editor.scroll_end(animate=False) if note == "" else self.editor.scroll_home(animate=False)
+        self.border_subtitle = note
+
+    def set_editable(self, editable: bool) -> None:
+        editor = self.editor
+        editor.read_only = not editable
+        editor.show_cursor = editable
+        self.set_class(editable, "-editing")
+        self.border_title = "SQL · editing" if editable else "SQL"
