@@ -144,21 +144,12 @@ def read_gretel(root: Path, name: str, cache: Path) -> Dataset:
     return Dataset(_unique(examples), files, notes=notes)
 
 
-def read_demo() -> Dataset:
-    """The app's own sample databases and the questions that come with them.
+def read_demo(cache: Path) -> Dataset:
+    """The app's own sample databases, built into `cache`, and the questions they come with."""
+    from t2sql_tui.demo import DEMOS, build, questions
 
-    Raises: DataError.
-    """
-    from t2sql_tui import demo
-
-    examples = [
-        Example(f"{name}-{place:02d}", name, q.question, q.sql, "demo", "demo")
-        for name in demo.names()
-        for place, q in enumerate(demo.questions(name))
-    ]
-    return Dataset(
-        _unique(examples), {name: (Path(demo.build(name)),) for name in demo.names()}
-    )
+    examples = [example for demo in DEMOS for example in questions(demo.name)]
+    return Dataset(_unique(examples), {demo.name: (build(demo.name, cache),) for demo in DEMOS})
 
 
 # --- shared by the readers ----------------------------------------------------------

@@ -72,7 +72,7 @@ SUITES: dict[str, Suite] = {
             "What recipes train on; a score here says nothing of new databases.", fetch="spider",
         ),
         Suite(
-            "demo", "The app's five sample databases", "", lambda d: read_demo(),
+            "demo", "The app's five sample databases", "", lambda d: read_demo(cache_folder() / "demo"),
             "Small; a smoke test and a first impression.",
         ),
         Suite(

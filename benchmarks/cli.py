@@ -1,0 +1,226 @@
+"""`benchmarks list | fetch | run | score | report | compare | profile`.
+
+Data goes to stdout, narration and progress to stderr. Exit codes: 0 done, 1 an error
+without a kind of its own, 2 wrong usage, 3 a database, 4 a model, 5 data, 130 Ctrl+C.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from t2sql_tui.core.errors import T2SQLError
+
+_PATH = click.Path(path_type=Path)
+_data = click.option(
+    "--data", type=_PATH, metavar="DIR",
+    help="Folder that holds the data sets (default: T2SQL_DATA, or ../shared/data).",
+)  # fmt: skip
+_runs = click.option(
+    "--runs", type=_PATH, default=Path("runs"), show_default=True, metavar="DIR",
+    help="Where runs are kept.",
+)  # fmt: skip
+
+
+class _Group(click.Group):
+    """Turns what a person can act on into a message and an exit code; a bug keeps its
+    traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except T2SQLError as error:
+            click.secho(f"Error: {error.message}", fg="red", err=True)
+            if error.hint:
+                click.echo(error.hint, err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Measure how well a model answers questions with SQL.
+
+    \b
+    benchmarks run demo --model qwen2.5-coder-0.5b
+    benchmarks run spider-dev --model qwen2.5-coder-0.5b --limit 100 --seed 1
+    benchmarks score predict.txt --suite spider-dev
+    benchmarks compare runs/A runs/B
+    benchmarks report runs/A runs/B --output report.html
+    """
+
+
+@main.command("list")
+@_data
+def list_suites(data: Path | None) -> None:
+    """Show the suites, and whether their data is here."""
+    from tabulate import tabulate
+
+    from benchmarks.suites import FORMATS, SUITES, load_suite
+
+    rows = []
+    for suite in SUITES.values():
+        try:
+            dataset = load_suite(suite.name, data)
+            here = f"{len(dataset.examples):,} questions, {len(dataset.files):,} databases"
+        except T2SQLError:
+            here = f"not here: benchmarks fetch {suite.fetch}" if suite.fetch else "not here"
+        rows.append((suite.name, suite.title, here, suite.note))
+    rows += [(f"{kind}:DIR", "Any folder in that layout", "", "") for kind in FORMATS]
+    headers = ("suite", "what", "data", "remark")
+    click.echo(tabulate(rows, headers, tablefmt="simple", maxcolwidths=(None, 32, 30, 40)))
+
+
+@main.command()
+@click.argument("name", required=False)
+@_data
+@click.option("--from", "downloaded", type=_PATH, metavar="FILE", help="A file that you downloaded by hand.")
+def fetch(name: str | None, data: Path | None, downloaded: Path | None) -> None:
+    """Download a data set from its makers, verified by its hash.
+
+    \b
+    benchmarks fetch                    what there is
+    benchmarks fetch spider             download, verify, unpack
+    benchmarks fetch spider --from ~/Downloads/spider_data.zip
+    """
+    from difflib import get_close_matches
+
+    from rich.console import Console
+    from rich.progress import Progress
+    from tabulate import tabulate
+
+    from benchmarks.datasets import DataError
+    from benchmarks.fetch import SOURCES, check_spider
+    from benchmarks.fetch import fetch as fetch_source
+    from benchmarks.suites import data_folder
+
+    if name is None:
+        rows = [(s.name, s.title, s.licence, s.page) for s in SOURCES.values()]
+        click.echo(tabulate(rows, ("name", "what", "licence", "home"), tablefmt="simple"))
+        return
+    if name not in SOURCES:
+        near = get_close_matches(name, SOURCES, 1, 0.4)
+        raise DataError(
+            f"There is no source '{name}'.",
+            (f"Did you mean '{near[0]}'? " if near else "") + f"Known: {', '.join(SOURCES)}.",
+        )
+    source, folder = SOURCES[name], data or data_folder()
+    if not (folder / source.folder).exists():
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(source.file, total=None)
+            fetch_source(
+                source, folder, downloaded=downloaded,
+                on_bytes=lambda done, total: bar.update(task, completed=done, total=total),
+            )  # fmt: skip
+        click.echo(f"{source.title}: verified and unpacked.", err=True)
+    root = folder / source.folder
+    click.echo(str(root))
+    if name == "spider":
+        click.echo(tabulate(check_spider(root), tablefmt="plain"))
+
+
+@main.command()
+@click.argument("suite")
+@click.option("--model", "-m", required=True, help="A name from `t2sql-tui models`, or a .gguf file.")
+@click.option("--backend", default="gguf", show_default=True, help="gguf, peft or scripted.")
+@click.option("--limit", type=click.IntRange(1), help="A random sample of so many questions.")
+@click.option("--seed", default=0, show_default=True, help="Of the sample and of sampled answers.")
+@click.option("--candidates", default=1, show_default=True, type=click.IntRange(1, 16), help="Answers a question; the first that the database accepts counts.")
+@click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(0), help="0 is greedy.")
+@click.option("--max-tokens", default=300, show_default=True, type=click.IntRange(1), help="Longest answer.")
+@click.option("--repairs", default=0, show_default=True, type=click.IntRange(0), help="Further tries that show the model its error.")
+@click.option("--prompt-version", help="Another prompt version than the model's own.")
+@click.option("--threads", type=click.IntRange(1), help="Processor threads (gguf; default: all cores).")
+@click.option("--keep-distinct", is_flag=True, help="Let DISTINCT count, as the official script's --keep_distinct.")
+@click.option("--neighbours", default=0, show_default=True, type=click.IntRange(0), help="Also test on so many generated neighbours of each database.")
+@click.option("--suite-databases", type=_PATH, metavar="DIR", help="Also test on DIR/ID/*.sqlite (the official test suites).")
+@click.option("--name", help="Of the run (default: made from the options, so that the same command resumes).")
+@click.option("--restart", is_flag=True, help="Start over where a run of that name is there.")
+@_runs
+@_data
+def run(**options: Any) -> None:
+    """Ask a model every question of SUITE and score the answers.
+
+    Writes a line an example to runs/NAME/predictions.jsonl; the same command again goes on
+    where it stopped. Ctrl+C loses nothing.
+
+    \b
+    benchmarks run spider-dev --model qwen2.5-coder-0.5b
+    benchmarks run spider-train-holdout --model m.gguf --limit 200 --seed 1
+    benchmarks run spider-format:~/mine --model qwen2.5-coder-0.5b
+    """
+    from benchmarks.commands import run_suite
+
+    run_suite(**options)
+
+
+@main.command()
+@click.argument("predictions", type=_PATH)
+@click.option("--suite", required=True, help="The suite that they answer.")
+@click.option("--keep-distinct", is_flag=True, help="Let DISTINCT count, as the official script's --keep_distinct.")
+@click.option("--neighbours", default=0, show_default=True, type=click.IntRange(0), help="Also test on so many generated neighbours of each database.")
+@click.option("--suite-databases", type=_PATH, metavar="DIR", help="Also test on DIR/ID/*.sqlite (the official test suites).")
+@click.option("--partial", is_flag=True, help="The file answers a part of the suite; score that part.")
+@click.option("--name", help="Of the run that is written (default: SUITE--scored-FILE).")
+@_runs
+@_data
+def score(**options: Any) -> None:
+    """Score PREDICTIONS made by anyone: predict.txt or JSONL.
+
+    predict.txt is Spider's: one SQL a line in the suite's order, a tab and the database
+    may follow. JSONL lines hold "id" and "sql" (or "text", from which the SQL is taken). A
+    run's own predictions.jsonl can be scored again.
+    """
+    from benchmarks.commands import score_file
+
+    score_file(**options)
+
+
+@main.command()
+@click.argument("a", type=_PATH)
+@click.argument("b", type=_PATH)
+@click.option("--changed", default=10, show_default=True, help="How many changed examples to show each way.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def compare(a: Path, b: Path, changed: int, as_json: bool) -> None:
+    """Compare two runs, question by question.
+
+    Paired: McNemar's test, a bootstrap interval of the difference clustered by gold SQL,
+    and the examples that changed.
+    """
+    from benchmarks.commands import compare_runs
+
+    compare_runs(a, b, changed, as_json)
+
+
+@main.command()
+@click.argument("runs", nargs=-1, type=_PATH)
+@click.option("--output", "-o", type=_PATH, default=Path("report.html"), show_default=True)
+@click.option("--publish", is_flag=True, help="Keep the compact results in benchmarks/results/ too.")
+@click.option("--readme", is_flag=True, help="Rewrite the README's score table from benchmarks/results/.")
+@_data
+def report(runs: tuple[Path, ...], output: Path, publish: bool, readme: bool, data: Path | None) -> None:
+    """Write one HTML page about RUNS, and print a Markdown table of them."""
+    from benchmarks.commands import report_runs
+
+    report_runs(runs, output, publish, readme, data)
+
+
+@main.command()
+@click.option("--model", "-m", required=True, help="A name from `t2sql-tui models`, or a .gguf file.")
+@click.option("--suite", default="demo", show_default=True, help="Whose questions to ask.")
+@click.option("--limit", default=24, show_default=True, type=click.IntRange(2), help="How many questions.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="Processor threads (default: all cores).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_data
+def profile(**options: Any) -> None:
+    """Measure speed and memory, against raw llama.cpp on the same tokens in the same run."""
+    from benchmarks.profile import profile_model
+
+    profile_model(**options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""Two runs, question by question: is the difference real, and what changed?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from benchmarks.datasets import DataError
+from benchmarks.metrics import statistics
+
+Run = Mapping[str, Any]
+
+# The verdicts that are compared: key in a line's score, title.
+_VERDICTS = {
+    "correct": "Execution accuracy",
+    "strict": "Execution, strict",
+    "suite": "Test-suite accuracy",
+    "exact": "Exact set match",
+    "runs": "SQL that runs",
+}
+
+
+def comparison(a: Run, b: Run) -> dict[str, Any]:
+    """All that `benchmarks compare` says, as plain JSON. Only questions that both runs
+    answered are compared; differences are B minus A, intervals are of 95 %.
+
+    Raises: DataError when the runs share no question, or ask it differently.
+    """
+    first = {line["id"]: line for line in a["lines"]}
+    second = {line["id"]: line for line in b["lines"]}
+    ids = [id_ for id_ in first if id_ in second]
+    if not ids:
+        raise DataError(
+            f"{a['name']} and {b['name']} have no question in common.",
+            "Compare two runs of one suite.",
+        )
+    other = [i for i in ids if first[i]["gold"] != second[i]["gold"]]
+    if other:
+        raise DataError(
+            f"{len(other)} questions have another gold SQL in {b['name']}, such as '{other[0]}'.",
+            "The runs are of different data; run one of them again.",
+        )
+    clusters = [(first[i]["database"], first[i]["gold"]) for i in ids]
+    measures = {}
+    for key, title in _VERDICTS.items():
+        pairs = [
+            (first[i]["score"].get(key), second[i]["score"].get(key), c)
+            for i, c in zip(ids, clusters, strict=True)
+        ]
+        known = [(bool(x), bool(y), c) for x, y, c in pairs if x is not None and y is not None]
+        if known:
+            measures[key] = {"title": title, **_paired(known)}
+    return {
+        "a": a["name"],
+        "b": b["name"],
+        "questions": len(ids),
+        "left_out": {"a": len(first) - len(ids), "b": len(second) - len(ids)},
+        "measures": measures,
+        "hardness": _by_hardness(first, second, ids),
+        "fixed": [_change(first[i], second[i]) for i in ids if _went(first, second, i) > 0],
+        "broken": [_change(first[i], second[i]) for i in ids if _went(first, second, i) < 0],
+    }
+
+
+def _paired(known: Sequence[tuple[bool, bool, Any]]) -> dict[str, Any]:
+    x, y, clusters = ([*column] for column in zip(*known, strict=True))
+    test = statistics.mcnemar(x, y)
+    gain = statistics.paired_difference(x, y, clusters)
+    return {
+        "a": sum(x) / len(x),
+        "b": sum(y) / len(y),
+        "difference": gain.mean,
+        "low": gain.low,
+        "high": gain.high,
+        "both": sum(p and q for p, q in zip(x, y, strict=True)),
+        "only_a": test.only_first,
+        "only_b": test.only_second,
+        "neither": sum(not p and not q for p, q in zip(x, y, strict=True)),
+        "mcnemar_p": test.p,
+    }
+
+
+def _by_hardness(first: Mapping, second: Mapping, ids: Sequence[str]) -> list[dict[str, Any]]:
+    levels: dict[str, list[str]] = {}
+    for i in ids:
+        levels.setdefault(first[i]["score"]["hardness"] or "outside the grammar", []).append(i)
+    order = ("easy", "medium", "hard", "extra")
+    return [
+        {
+            "level": level,
+            "questions": len(levels[level]),
+            "a": sum(first[i]["score"]["correct"] for i in levels[level]) / len(levels[level]),
+            "b": sum(second[i]["score"]["correct"] for i in levels[level]) / len(levels[level]),
+        }
+        for level in (*order, *sorted(levels.keys() - set(order)))
+        if level in levels
+    ]
+
+
+def _went(first: Mapping, second: Mapping, id_: str) -> int:
+    return second[id_]["score"]["correct"] - first[id_]["score"]["correct"]
+
+
+def _change(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": before["id"],
+        "database": before["database"],
+        "question": before["question"],
+        "gold": before["gold"],
+        "a": before["sql"],
+        "b": after["sql"],
+    }
+
+
+def comparison_text(found: Mapping[str, Any], changed: int) -> str:
+    """The comparison for a person, with at most `changed` examples each way."""
+    parts = [f"A: {found['a']}\nB: {found['b']}\n{found['questions']:,} questions that both answered"]
+    for which, n in found["left_out"].items():
+        if n:
+            parts.append(f"Left out: {n:,} that {which.upper()} alone answered")
+    rows = [
+        (
+            m["title"], f"{100 * m['a']:.1f}", f"{100 * m['b']:.1f}",
+            f"{100 * m['difference']:+.1f} ({100 * m['low']:+.1f} to {100 * m['high']:+.1f})",
+            m["only_a"], m["only_b"], _p(m["mcnemar_p"]),
+        )
+        for m in found["measures"].values()
+    ]  # fmt: skip
+    headers = ("", "A %", "B %", "B - A (95 %)", "A alone", "B alone", "McNemar p")
+    parts.append(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
+    rows = [
+        (h["level"], h["questions"], f"{100 * h['a']:.1f}", f"{100 * h['b']:.1f}",
+         f"{100 * (h['b'] - h['a']):+.1f}")
+        for h in found["hardness"]
+    ]  # fmt: skip
+    headers = ("hardness", "questions", "A %", "B %", "B - A")
+    parts.append(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
+    for title, key in (("Right in B alone", "fixed"), ("Right in A alone", "broken")):
+        examples = found[key]
+        if not examples:
+            continue
+        parts.append(f"{title}: {len(examples)}")
+        for e in examples[:changed]:
+            parts.append(
+                f"  {e['id']} {e['database']}: {e['question']}\n"
+                f"    gold  {e['gold']}\n    A     {e['a']}\n    B     {e['b']}"
+            )
+        if len(examples) > changed:
+            parts.append(f"  ... and {len(examples) - changed} more (--changed N)")
+    return "\n\n".join(parts)
+
+
+def _p(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"

@@ -1,0 +1,141 @@
+"""Small SVG figures, drawn by hand: no library, no script, one string each.
+
+Colours are CSS classes (`.s0`, `.s1`, ... for the series), so that the page's style sheet
+sets them once, for light and for dark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+# One series' share of a category: value, low and high in [0, 1], and n.
+Share = Mapping[str, Any]
+
+_WIDTH = 460
+_RIGHT = 64  # room for the numbers at the end of a row
+
+
+def shares(rows: Sequence[tuple[str, Sequence[Share | None]]], label_width: int = 96) -> str:
+    """Dots with 95 % intervals on a scale from 0 to 100 %: a row a category, a dot a series."""
+    series = max(len(values) for _, values in rows)
+    step = 15 * series + 11
+    left, right = label_width, _WIDTH - _RIGHT
+    height = step * len(rows) + 26
+
+    def x(value: float) -> float:
+        return left + value * (right - left)
+
+    parts = [
+        f'<line class="grid" x1="{x(t / 100):.1f}" x2="{x(t / 100):.1f}" y1="4" y2="{height - 22}"/>'
+        f'<text class="tick" x="{x(t / 100):.1f}" y="{height - 8}" text-anchor="middle">{t}'
+        f"{' %' if t == 100 else ''}</text>"
+        for t in (0, 25, 50, 75, 100)
+    ]
+    for place, (label, values) in enumerate(rows):
+        top = 4 + place * step
+        middle = top + step / 2
+        parts.append(
+            f'<text class="label" x="{left - 10}" y="{middle + 4:.1f}" text-anchor="end">'
+            f"{escape(label)}</text>"
+        )
+        for number, share in enumerate(values):
+            if share is None:
+                continue
+            y = middle + (number - (series - 1) / 2) * 15
+            value = share["value"]
+            parts.append(
+                f'<g class="s{number}"><line class="whisker" x1="{x(share["low"]):.1f}" '
+                f'x2="{x(share["high"]):.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
+                f'<circle cx="{x(value):.1f}" cy="{y:.1f}" r="4.5"><title>{100 * value:.1f} % '
+                f"({100 * share['low']:.1f} to {100 * share['high']:.1f}), "
+                f"{share['n']} questions</title></circle></g>"
+                f'<text class="value" x="{right + 12}" y="{y + 4:.1f}">{100 * value:.1f}'
+                f'<tspan class="n" dx="6">{share["n"] if number == 0 else ""}</tspan></text>'
+            )
+    return _svg(height, parts)
+
+
+def bars(rows: Sequence[tuple[str, Sequence[int]]], label_width: int = 150) -> str:
+    """Horizontal bars of counts: a row a category, a bar a series."""
+    series = max(len(values) for _, values in rows)
+    thick = 13 if series == 1 else 9
+    step = thick * series + 9
+    left, right = label_width, _WIDTH - 40
+    most = max((max(values) for _, values in rows), default=1) or 1
+    parts = []
+    for place, (label, values) in enumerate(rows):
+        top = 4 + place * step
+        parts.append(
+            f'<text class="label" x="{left - 10}" y="{top + (step - 9) / 2 + 4:.1f}" '
+            f'text-anchor="end">{escape(label)}</text>'
+        )
+        for number, value in enumerate(values):
+            y = top + number * thick
+            width = value / most * (right - left)
+            parts.append(
+                f'<rect class="s{number}" x="{left}" y="{y}" width="{width:.1f}" '
+                f'height="{thick - 1}" rx="1.5"/>'
+                f'<text class="value" x="{left + width + 6:.1f}" y="{y + thick / 2 + 3.5:.1f}">'
+                f"{value}</text>"
+            )
+    return _svg(step * len(rows) + 4, parts)
+
+
+def histogram(series: Sequence[Sequence[float]], marks: Sequence[Sequence[tuple[str, float]]]) -> str:
+    """Seconds on a logarithmic axis; the height is the share of the series' questions.
+
+    `marks` are (name, seconds) pairs to point at, for each series.
+    """
+    flat = [max(value, 1e-3) for values in series for value in values]
+    low, high = math.log10(min(flat)) - 0.05, math.log10(max(flat)) + 0.05
+    bins = 36
+    width = (high - low) / bins
+    counts = []
+    for values in series:
+        row = [0] * bins
+        for value in values:
+            row[min(bins - 1, int((math.log10(max(value, 1e-3)) - low) / width))] += 1
+        counts.append([count / len(values) for count in row])
+    peak = max(max(row) for row in counts)
+    left, right, top, bottom = 12, _WIDTH - 12, 14 + 13 * len(series), 196
+
+    def x(exponent: float) -> float:
+        return left + (exponent - low) / (high - low) * (right - left)
+
+    def y(share: float) -> float:
+        return bottom - share / peak * (bottom - top)
+
+    parts = [f'<line class="axis" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>']
+    for tick in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200):
+        if low <= math.log10(tick) <= high:
+            at = x(math.log10(tick))
+            parts.append(
+                f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{bottom}"/>'
+                f'<text class="tick" x="{at:.1f}" y="{bottom + 15}" text-anchor="middle">'
+                f"{tick:g} s</text>"
+            )
+    for number, row in enumerate(counts):
+        path = f"M{x(low):.1f},{bottom}"
+        for place, share in enumerate(row):
+            path += f"V{y(share):.1f}H{x(low + (place + 1) * width):.1f}"
+        parts.append(f'<path class="area s{number}" d="{path}V{bottom}Z"/>')
+        for name, seconds in marks[number]:
+            at = x(math.log10(max(seconds, 1e-3)))
+            height = 12 + 13 * number
+            parts.append(
+                f'<g class="s{number}"><line class="mark" x1="{at:.1f}" x2="{at:.1f}" '
+                f'y1="{height + 3}" y2="{bottom}"/></g>'
+                f'<text class="value" x="{at:.1f}" y="{height}" text-anchor="middle">'
+                f"{escape(name)}</text>"
+            )
+    return _svg(bottom + 22, parts)
+
+
+def _svg(height: float, parts: Sequence[str]) -> str:
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img" '
+        f'xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
+    )

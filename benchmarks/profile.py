@@ -1,0 +1,320 @@
+"""How fast is the app, and how much of that is llama.cpp itself?
+
+Every question is asked three ways, one after the other, so that a busy machine slows all
+alike: as the app asks it with the database's prefix evaluated before (warm), with nothing
+evaluated before (cold), and as bare llama.cpp calls that evaluate the same tokens and
+neither sample nor check anything (raw). Ratios are to raw.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.datasets import Dataset, sample
+from benchmarks.provenance import model_sha256, provenance
+from benchmarks.results import percentile
+from benchmarks.suites import load_suite
+from t2sql_tui.core.errors import ModelError
+
+_POWERCAP = Path("/sys/class/powercap")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One question, one way. Seconds; `prompt` counts evaluated prompt tokens."""
+
+    seconds: float
+    first_token: float
+    prompt: int
+    written: int
+
+
+def profile_model(
+    model: str, suite: str, limit: int, seed: int, threads: int | None, as_json: bool,
+    data: Path | None,
+) -> None:  # fmt: skip
+    from t2sql_tui.backends import load_backend
+    from t2sql_tui.core.catalog import find_model
+
+    spec = find_model(model)
+    dataset = sample(load_suite(suite, data), limit, seed)
+    click.echo("Cold start, in a process of its own ...", err=True)
+    start = _cold_start(model, dataset, threads)
+    click.echo(f"{len(dataset.examples)} questions, three ways ...", err=True)
+    backend = load_backend(spec, n_threads=threads, cache_folder=None)
+    try:
+        energy = _energy()
+        warm, cold, raw = measure(dataset, backend)
+        joules = _energy(since=energy)
+    finally:
+        backend.close()
+    found = {
+        "model": spec.name,
+        "model_sha256": model_sha256(spec),
+        "suite": suite,
+        "questions": len(warm),
+        "cold_start": start,
+        "warm": _summary(warm),
+        "cold": _summary(cold),
+        "raw": _summary(raw),
+        "ratios": ratios(warm, cold, raw),
+        "joules_per_question": joules / (3 * len(warm)) if joules is not None else None,
+        "provenance": provenance(),
+    }
+    click.echo(json.dumps(found, indent=1) if as_json else profile_text(found))
+
+
+def measure(
+    dataset: Dataset, backend: Any
+) -> tuple[list[Timing], list[Timing], list[Timing]]:
+    """Timings of every example, warm, cold and raw. `backend` is a GGUFBackend."""
+    from t2sql_tui.core.ask import ask
+    from t2sql_tui.core.database import open_database
+    from t2sql_tui.core.types import GenerationSettings, Question
+
+    warm, cold, raw = [], [], []
+    with _Raw(backend) as bare:
+        for number, example in enumerate(dataset.examples):
+            with open_database(dataset.files[example.database][0]) as database:
+                question = Question(example.question, example.evidence)
+                # Once before the clock starts, for the prompt and the warm prefix.
+                prompt = ask(question, database, backend, repairs=0).generations[0].prompt
+                backend.warm(prompt.prefix)
+                started = time.perf_counter()
+                answer = ask(question, database, backend, repairs=0)
+                seconds = time.perf_counter() - started
+            generation = answer.generations[0]
+            # The app's own work around the model (values, prompt, check) comes before and
+            # after; that before delays the first token.
+            warm.append(_timing(generation, seconds))
+            # Nothing cached can begin with this number.
+            strange = replace(prompt, prefix=f"{number} {prompt.prefix}")
+            started = time.perf_counter()
+            generation = backend.generate(strange, GenerationSettings())
+            cold.append(_timing(generation, time.perf_counter() - started))
+            tokens = backend.tokenize(strange.prefix) + backend.tokenize(strange.suffix)
+            written = backend.tokenize(generation.candidates[0].text)
+            raw.append(bare.time(tokens, written, generation.completion_tokens))
+    return warm, cold, raw
+
+
+def _timing(generation: Any, seconds: float) -> Timing:
+    return Timing(
+        seconds,
+        generation.first_token_seconds,
+        generation.prompt_tokens - generation.cached_tokens,
+        generation.completion_tokens,
+    )
+
+
+class _Raw:
+    """Bare llama.cpp on the weights that `backend` has loaded, in a context of its own."""
+
+    def __init__(self, backend: Any) -> None:
+        import llama_cpp
+
+        from t2sql_tui.backends.gguf import BATCH, usable_cores
+
+        self._llama, self._batch = llama_cpp, BATCH
+        params = llama_cpp.llama_context_default_params()
+        params.n_ctx = backend.n_ctx
+        params.n_batch = params.n_ubatch = BATCH
+        params.n_threads = params.n_threads_batch = (
+            llama_cpp.llama_n_threads(backend._context) or usable_cores()
+        )
+        # The weights are private to the backend; loading them a second time would double
+        # the memory and measure another state of the caches.
+        self._context = llama_cpp.llama_init_from_model(backend._model, params)
+        if not self._context:
+            raise ModelError("llama.cpp gave no second context.", "Close other programs.")
+
+    def time(self, prompt: Sequence[int], written: Sequence[int], count: int) -> Timing:
+        """Evaluates `prompt` in batches, then `count` - 1 tokens (those of `written`, over
+        again if they do not suffice) one by one: the first is sampled from the prompt."""
+        llama = self._llama
+        llama.llama_memory_clear(llama.llama_get_memory(self._context), True)
+        started = time.perf_counter()
+        for at in range(0, len(prompt), self._batch):
+            self._decode(prompt[at : at + self._batch])
+        # Evaluation may still be under way on a GPU until something is read.
+        llama.llama_get_logits_ith(self._context, -1)
+        first = time.perf_counter() - started
+        for place in range(count - 1):
+            self._decode([written[place % len(written)]] if written else [prompt[-1]])
+            llama.llama_get_logits_ith(self._context, -1)
+        return Timing(time.perf_counter() - started, first, len(prompt), count)
+
+    def _decode(self, tokens: Sequence[int]) -> None:
+        llama = self._llama
+        array = (llama.llama_token * len(tokens))(*tokens)
+        if code := llama.llama_decode(self._context, llama.llama_batch_get_one(array, len(tokens))):
+            raise ModelError(f"llama.cpp failed to evaluate {len(tokens)} tokens (code {code}).")
+
+    def __enter__(self) -> _Raw:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._llama.llama_free(self._context)
+
+
+def _prompt_rate(timings: Sequence[Timing]) -> float:
+    return sum(t.prompt for t in timings) / sum(t.first_token for t in timings)
+
+
+def _decode_rate(timings: Sequence[Timing]) -> float:
+    seconds = sum(t.seconds - t.first_token for t in timings)
+    return sum(t.written - 1 for t in timings) / seconds if seconds > 0 else 0.0
+
+
+def _summary(timings: Sequence[Timing]) -> dict[str, Any]:
+    return {
+        "seconds": {f"p{p}": percentile((t.seconds for t in timings), p) for p in (50, 95, 99)},
+        "first_token": {
+            f"p{p}": percentile((t.first_token for t in timings), p) for p in (50, 95, 99)
+        },
+        "prompt_tokens_per_second": _prompt_rate(timings),
+        "decode_tokens_per_second": _decode_rate(timings),
+        "prompt_tokens": sum(t.prompt for t in timings),
+        "written_tokens": sum(t.written for t in timings),
+    }
+
+
+def ratios(
+    warm: Sequence[Timing], cold: Sequence[Timing], raw: Sequence[Timing]
+) -> dict[str, float]:
+    """Of 1 and more is as fast as raw llama.cpp; "warm question" shows what the kept prefix
+    saves against evaluating every prompt from its beginning."""
+    whole = sum(t.seconds for t in raw)
+    return {
+        "prompt tokens a second, cold": _prompt_rate(cold) / _prompt_rate(raw),
+        "decoded tokens a second, cold": _decode_rate(cold) / _decode_rate(raw),
+        "decoded tokens a second, warm": _decode_rate(warm) / _decode_rate(raw),
+        "cold question": whole / sum(t.seconds for t in cold),
+        "warm question": whole / sum(t.seconds for t in warm),
+    }
+
+
+# --- cold start ---------------------------------------------------------------------
+
+
+def _cold_start(model: str, dataset: Dataset, threads: int | None) -> dict[str, float]:
+    """Seconds and peak memory of a fresh process that loads the model and answers the first
+    question. The weights may be in the system's file cache; it cannot be emptied from here."""
+    example = dataset.examples[0]
+    order = json.dumps([
+        model, str(dataset.files[example.database][0]), example.question, threads,
+    ])  # fmt: skip
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.profile", order], capture_output=True, text=True
+    )
+    whole = time.perf_counter() - started
+    if done.returncode:
+        raise ModelError("The cold start failed.", done.stderr.strip()[-500:])
+    return {"process_seconds": whole, **json.loads(done.stdout.splitlines()[-1])}
+
+
+def _answer_once(order: str) -> None:
+    """What the fresh process does; prints its own account as JSON."""
+    import resource
+
+    started = time.perf_counter()
+    from t2sql_tui.backends import load_backend
+    from t2sql_tui.core.ask import ask
+    from t2sql_tui.core.catalog import find_model
+    from t2sql_tui.core.database import open_database
+    from t2sql_tui.core.types import Question
+
+    model, path, question, threads = json.loads(order)
+    backend = load_backend(find_model(model), n_threads=threads, cache_folder=None)
+    loaded = time.perf_counter()
+    with open_database(Path(path)) as database:
+        generation = ask(Question(question), database, backend, repairs=0).generations[0]
+    answered = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({
+        "load_seconds": loaded - started,
+        "first_token_seconds": generation.first_token_seconds,
+        "answer_seconds": answered - loaded,
+        # In KiB on Linux, in bytes on macOS.
+        "peak_memory_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),
+        "gpu_memory_mib": _gpu_memory(),
+    }))  # fmt: skip
+    backend.close()
+
+
+def _gpu_memory() -> float | None:
+    """MiB that this process holds on NVIDIA devices; None without one."""
+    import os
+
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"],
+            capture_output=True, text=True, timeout=20, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    rows = [line.split(",") for line in done.stdout.splitlines() if "," in line]
+    return sum(float(used) for pid, used in rows if int(pid) == os.getpid())
+
+
+def _energy(since: float | None = None) -> float | None:
+    """Joules that the processor packages have used (since `since`), where the system says."""
+    try:
+        files = [p / "energy_uj" for p in _POWERCAP.glob("intel-rapl:?")]
+        total = sum(int(file.read_text()) for file in files) / 1e6
+    except (OSError, ValueError):
+        return None
+    if not files:
+        return None
+    return total - (since or 0.0)
+
+
+def profile_text(found: dict[str, Any]) -> str:
+    from tabulate import tabulate
+
+    ways = ("warm", "cold", "raw")
+    rows: list[Sequence[str]] = []
+    for key, title in (("seconds", "a question"), ("first_token", "first token")):
+        for p in ("p50", "p95", "p99"):
+            rows.append((f"{title}, {p}", *(f"{found[w][key][p]:.3f} s" for w in ways)))
+    for key, title in (
+        ("prompt_tokens_per_second", "prompt tokens a second"),
+        ("decode_tokens_per_second", "decoded tokens a second"),
+    ):
+        rows.append((title, *(f"{found[w][key]:,.1f}" for w in ways)))
+    for key, title in (("prompt_tokens", "prompt tokens"), ("written_tokens", "decoded tokens")):
+        rows.append((title, *(f"{found[w][key]:,}" for w in ways)))
+    start = found["cold_start"]
+    facts = [
+        ("cold start: load", f"{start['load_seconds']:.2f} s"),
+        ("cold start: first token after", f"{start['first_token_seconds']:.2f} s"),
+        ("cold start: answer after", f"{start['load_seconds'] + start['answer_seconds']:.2f} s"),
+        ("whole process", f"{start['process_seconds']:.2f} s"),
+        ("peak memory", f"{start['peak_memory_mib']:,.0f} MiB"),
+        ("GPU memory", _or_unknown(start["gpu_memory_mib"], "{:,.0f} MiB", "no GPU")),
+        ("energy a question", _or_unknown(found["joules_per_question"], "{:.1f} J", "not told")),
+    ]
+    facts += [(f"ratio to raw: {name}", f"{value:.2f}") for name, value in found["ratios"].items()]
+    return "\n\n".join((
+        f"{found['model']} on {found['suite']}: {found['questions']} questions",
+        tabulate(rows, ("", *ways), tablefmt="simple", disable_numparse=True),
+        tabulate(facts, tablefmt="simple", disable_numparse=True),
+    ))  # fmt: skip
+
+
+def _or_unknown(value: float | None, form: str, otherwise: str) -> str:
+    return otherwise if value is None else form.format(value)
+
+
+if __name__ == "__main__":
+    _answer_once(sys.argv[1])

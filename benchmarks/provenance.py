@@ -1,0 +1,122 @@
+"""Where a number comes from: command, commit, machine, versions, hashes, date."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shlex
+import sqlite3
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from t2sql_tui.core.types import ModelSpec
+
+_PACKAGES = ("t2sql-tui", "llama-cpp-python", "sqlglot", "torch", "transformers", "peft")
+
+
+def provenance() -> dict[str, Any]:
+    """All that is known before a model is loaded."""
+    program = Path(sys.argv[0]).name
+    return {
+        "command": shlex.join([program, *sys.argv[1:]]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git": _git(),
+        "machine": machine(),
+        "versions": {
+            "python": platform.python_version(),
+            "sqlite": sqlite3.sqlite_version,
+            **{name: found for name in _PACKAGES if (found := _version(name))},
+        },
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Processor, usable cores, memory in GiB, system, and the CUDA devices if there are any."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS or Windows
+        cores = os.cpu_count() or 1
+    found = {
+        "processor": _processor(),
+        "cores": cores,
+        "memory_gib": _memory_gib(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    gpus = _gpus()
+    return {**found, "gpus": gpus} if gpus else found
+
+
+def model_sha256(spec: ModelSpec) -> str:
+    """Hex digest of the bytes that answer: the weights' file, and the adapter's if any.
+
+    Read from disk, not from the catalog, so that it is true of this very run. "" for a
+    model without files.
+    """
+    paths = [spec.path] if spec.path else []
+    if spec.adapter and not spec.path:
+        paths += sorted(p for p in Path(spec.adapter).rglob("*") if p.is_file())
+    digests = []
+    for path in paths:
+        with Path(path).open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    if len(digests) <= 1:
+        return "".join(digests)
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _git() -> dict[str, Any]:
+    """The commit of this checkout and whether its files differ from it; {} outside one."""
+
+    def git(*args: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), *args],
+            capture_output=True, text=True, check=True, timeout=20,
+        ).stdout.strip()  # fmt: skip
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return {"commit": git("rev-parse", "HEAD"), "changed_files": len(changed.splitlines())}
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _memory_gib() -> float | None:
+    try:
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+    return round(pages / 2**30, 1)
+
+
+def _gpus() -> list[str]:
+    """Names as nvidia-smi prints them; asking torch would import it."""
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"],
+            capture_output=True, text=True, timeout=20, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()]

@@ -1,0 +1,285 @@
+"""A run in numbers: the compact results that are published, and the tables made of them.
+
+Nothing of a data set's text goes into the results, so that they can be published.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from benchmarks.metrics import exact_match, hardness, statistics, text
+from benchmarks.runner import read_json
+
+Line = Mapping[str, Any]
+Table = tuple[str, list[Sequence[Any]], Sequence[str]]
+
+# What is counted, in the order of the tables: name, title, and the verdict on a line.
+MEASURES: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool | None]]] = {
+    "execution": ("Execution accuracy", lambda s: s["correct"]),
+    "strict": ("Execution, strict", lambda s: s["strict"]),
+    "suite": ("Test-suite accuracy", lambda s: s["suite"]),
+    "any": ("Any candidate right", lambda s: s.get("any")),
+    "exact": ("Exact set match", lambda s: s["exact"]),
+    "string": ("Exact string match", lambda s: s["string"]),
+    "runs": ("SQL that runs", lambda s: s["runs"]),
+    "chatty": ("Text outside the SQL", lambda s: s["chatty"]),
+}
+
+
+def summarise(
+    lines: Sequence[Line], info: Mapping[str, Any], notes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The results of a run, as plain JSON.
+
+    Shares are in [0, 1] with 95 % intervals: bootstrap, clustered by gold SQL, where
+    questions with one gold stand or fall together.
+    """
+    clusters = [(line["database"], line["gold"]) for line in lines]
+    measures = {}
+    for name, (_, verdict) in MEASURES.items():
+        values = [verdict(line["score"]) for line in lines]
+        known = [(bool(v), c) for v, c in zip(values, clusters, strict=True) if v is not None]
+        if known:
+            measures[name] = share(*zip(*known, strict=True))
+    return {
+        "identity": dict(info["identity"]),
+        "provenance": dict(info["provenance"]),
+        "answered": len(lines),
+        "measures": measures,
+        "text": _text_scores(lines),
+        "by": {name: _slices(lines, of) for name, of in SLICES.items()},
+        "components": _components(lines),
+        "errors": dict(Counter(l["score"]["kind"] for l in lines if "kind" in l["score"]).most_common()),
+        "gold_fails": [line["id"] for line in lines if line["score"]["gold_fails"]],
+        "speed": speed(lines),
+        "notes": list(notes),
+    }
+
+
+def share(values: Sequence[bool], clusters: Sequence[Any]) -> dict[str, Any]:
+    _, low, high = statistics.cluster_bootstrap(values, clusters)
+    return {
+        "value": sum(values) / len(values), "low": low, "high": high,
+        "right": sum(values), "n": len(values),
+    }  # fmt: skip
+
+
+# --- slices -------------------------------------------------------------------------
+
+
+def _tables(line: Line) -> str:
+    tables = line["score"]["features"]["tables"]
+    return str(tables) if tables < 4 else "4+"
+
+
+def _yes(name: str) -> Callable[[Line], str]:
+    return lambda line: "yes" if line["score"]["features"][name] else "no"
+
+
+SLICES: dict[str, Callable[[Line], str]] = {
+    "hardness": lambda line: line["score"]["hardness"] or "outside the grammar",
+    "tables": _tables,
+    "aggregation": _yes("aggregation"),
+    "nesting": _yes("nesting"),
+    "set operation": _yes("set_operation"),
+    "database": lambda line: line["database"],
+}
+
+
+def _slices(lines: Sequence[Line], of: Callable[[Line], str]) -> dict[str, Any]:
+    groups = defaultdict(list)
+    for line in lines:
+        groups[of(line)].append(line["score"])
+    order = {level: place for place, level in enumerate(hardness.LEVELS)}
+    found = {}
+    for key in sorted(groups, key=lambda k: (order.get(k, 9), k)):
+        right, n = sum(s["correct"] for s in groups[key]), len(groups[key])
+        _, low, high = statistics.wilson(right, n)
+        found[key] = {"value": right / n, "low": low, "high": high, "right": right, "n": n}
+        exact = [s["exact"] for s in groups[key] if s["exact"] is not None]
+        if exact:
+            found[key]["exact"] = sum(exact) / len(exact)
+    return found
+
+
+def _components(lines: Sequence[Line]) -> dict[str, Any]:
+    """F1 of each clause by Spider's rules."""
+    matches = [
+        exact_match.ExactMatch(
+            s["exact"], {n: exact_match.Component(*p) for n, p in s["components"].items()}
+        )
+        for line in lines
+        if (s := line["score"])["exact"] is not None
+    ]
+    return {name: s._asdict() for name, s in exact_match.partial_scores(matches).items()} if matches else {}
+
+
+def _text_scores(lines: Sequence[Line]) -> dict[str, float]:
+    golds, predictions = [l["gold"] for l in lines], [l["sql"] for l in lines]
+    return {"bleu": text.bleu(golds, predictions), **text.rouge(golds, predictions)}
+
+
+# --- speed --------------------------------------------------------------------------
+
+
+def percentile(values: Iterable[float], percent: float) -> float:
+    """Linear interpolation between closest ranks. `values` must not be empty."""
+    ranked = sorted(values)
+    place = (len(ranked) - 1) * percent / 100
+    below = int(place)
+    above = min(below + 1, len(ranked) - 1)
+    return ranked[below] + (ranked[above] - ranked[below]) * (place - below)
+
+
+def speed(lines: Sequence[Line]) -> dict[str, Any]:
+    """Seconds a question and tokens a second; {} where the lines carry no times."""
+    timed = [line for line in lines if line.get("completion_tokens")]
+    if not timed:
+        return {}
+    seconds = [line["seconds"] for line in timed]
+    once = [line for line in timed if not line["repairs"]]
+    fresh = sum(line["prompt_tokens"] - line["cached_tokens"] for line in once)
+    waiting = sum(line["first_token_seconds"] for line in once)
+    writing = sum(line["generation_seconds"] for line in once) - waiting
+    # The first token of an answer comes out of the prompt's evaluation.
+    written = sum(line["completion_tokens"] - 1 for line in once)
+    cached = sum(line["cached_tokens"] for line in timed)
+    return {
+        "seconds": {
+            "total": sum(seconds), "mean": sum(seconds) / len(seconds),
+            **{f"p{p}": percentile(seconds, p) for p in (50, 95, 99)},
+        },
+        "first_token_seconds": {
+            f"p{p}": percentile((line["first_token_seconds"] for line in timed), p)
+            for p in (50, 95, 99)
+        },
+        "prompt_tokens_per_second": fresh / waiting if waiting else None,
+        "decode_tokens_per_second": written / writing if writing > 0 else None,
+        "prompt_tokens": sum(line["prompt_tokens"] for line in timed),
+        "cached_share": cached / sum(line["prompt_tokens"] for line in timed),
+        "completion_tokens": sum(line["completion_tokens"] for line in timed),
+    }  # fmt: skip
+
+
+# --- tables -------------------------------------------------------------------------
+
+
+def percent(found: Mapping[str, Any] | None) -> str:
+    return f"{100 * found['value']:.1f}" if found else ""
+
+
+def with_interval(found: Mapping[str, Any] | None) -> str:
+    if not found:
+        return ""
+    return f"{100 * found['value']:.1f} ({100 * found['low']:.1f} to {100 * found['high']:.1f})"
+
+
+def summary_tables(results: Mapping[str, Any]) -> list[Table]:
+    """(title, rows, headers) of what a person wants to see at the end of a run."""
+    identity = results["identity"]
+    title = f"{identity['suite']}, {identity['model']}: {results['answered']:,} questions"
+    if results["answered"] < identity.get("of", 0):
+        title += f" of {identity['of']:,}"
+    rows = [
+        (MEASURES[name][0], with_interval(found), f"{found['right']:,} of {found['n']:,}")
+        for name, found in results["measures"].items()
+    ]
+    rows += [
+        (name.upper().replace("ROUGEL", "ROUGE-L"), f"{value:.1f}", "")
+        for name, value in results["text"].items()
+    ]
+    tables: list[Table] = [(title, rows, ("", "% (95 % interval)", "count"))]
+    levels = results["by"]["hardness"]
+    tables.append((
+        "By hardness",
+        [
+            (level, found["n"], with_interval(found), f"{100 * found['exact']:.1f}" if "exact" in found else "")
+            for level, found in levels.items()
+        ],
+        ("", "questions", "execution %", "exact set %"),
+    ))
+    if results["errors"]:
+        wrong = sum(results["errors"].values())
+        tables.append((
+            "What went wrong",
+            [(kind, n, f"{100 * n / wrong:.0f} %") for kind, n in results["errors"].items()],
+            ("", "questions", "of the wrong"),
+        ))
+    if fast := results["speed"]:
+        tables.append((
+            "Speed",
+            [(
+                *(f"{fast['seconds'][p]:.2f} s" for p in ("p50", "p95", "p99")),
+                f"{fast['first_token_seconds']['p50']:.2f} s",
+                f"{fast['decode_tokens_per_second'] or 0:.1f}",
+                f"{100 * fast['cached_share']:.0f} %",
+                f"{fast['seconds']['total'] / 60:.1f} min",
+            )],
+            ("p50", "p95", "p99", "first token", "tokens/s", "prompt cached", "in all"),
+        ))
+    return tables  # fmt: skip
+
+
+def markdown_table(several: Sequence[Mapping[str, Any]]) -> str:
+    """One row a run; the columns are what is comparable between papers."""
+    rows = []
+    for results in several:
+        identity, measures = results["identity"], results["measures"]
+        suite = identity["suite"]
+        if results["answered"] < identity.get("of", 0):
+            suite += f" ({results['answered']:,} of {identity['of']:,})"
+        fast = results["speed"]
+        rows.append((
+            suite,
+            identity["model"] + _decoding(identity),
+            with_interval(measures["execution"]),
+            percent(measures.get("suite")) or "-",
+            percent(measures.get("exact")) or "-",
+            percent(measures["runs"]),
+            f"{fast['seconds']['p50']:.2f} s" if fast else "-",
+        ))
+    headers = (
+        "suite", "model", "execution % (95 %)", "test suite %", "exact set %", "runs %", "median",
+    )
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)  # fmt: skip
+
+
+def _decoding(identity: Mapping[str, Any]) -> str:
+    parts = []
+    if identity.get("candidates", 1) > 1:
+        parts.append(f"{identity['candidates']} candidates")
+    if identity.get("repairs"):
+        parts.append(f"{identity['repairs']} repairs")
+    return f", {', '.join(parts)}" if parts else ""
+
+
+# --- the README ---------------------------------------------------------------------
+
+_BEGIN, _END = "<!-- scores: made by `benchmarks report --readme` -->", "<!-- /scores -->"
+
+
+def published(folder: Path) -> list[dict[str, Any]]:
+    """The published results, best first within a suite."""
+    found = [read_json(path) for path in sorted(folder.glob("*.json"))]
+    return sorted(
+        (r for r in found if "measures" in r),
+        key=lambda r: (r["identity"]["suite"], -r["measures"]["execution"]["value"]),
+    )
+
+
+def with_score_table(readme: str, several: Sequence[Mapping[str, Any]]) -> str:
+    """`readme` with the text between its two markers replaced; unchanged without them."""
+    table = f"{_BEGIN}\n{markdown_table(several)}\n{_END}"
+    return re.sub(
+        f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", lambda _: table, readme, flags=re.DOTALL
+    )
+
+
+def write_readme_table(path: Path, several: Sequence[Mapping[str, Any]]) -> None:
+    path.write_text(with_score_table(path.read_text("utf-8"), several), "utf-8")

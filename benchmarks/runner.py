@@ -1,0 +1,298 @@
+"""Runs: ask a model every question of a suite, score as it goes, resume where it stopped.
+
+A run is a folder: `run.json` says what it is and where it comes from, `predictions.jsonl`
+holds one line an example, `results.json` the summary. A line is written when its example
+is scored, and is on disk (fsync) before the next is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from benchmarks.datasets import DataError, Dataset
+from benchmarks.scoring import Scorer
+from t2sql_tui.core.types import Backend, CheckedQuery, Example, GenerationSettings
+
+PREDICTIONS = "predictions.jsonl"
+RUN = "run.json"
+RESULTS = "results.json"
+
+# Scored examples that may wait behind a slow one before generation waits for them.
+_BACKLOG = 8
+
+
+class RunFolder:
+    """One run on disk. Use as a context manager: it holds a lock, so that two processes
+    cannot write into one run.
+
+    `lines` maps example ids to the lines that are there. `identity` is everything that
+    must be equal for two lines to belong to one run; a folder that holds another identity
+    is refused.
+
+    Raises: DataError.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], origin: Mapping[str, Any]):
+        from filelock import FileLock, Timeout
+
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(folder / ".lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise DataError(
+                f"Another process is writing {folder}.", "Wait for it, or choose another --name."
+            ) from None
+        try:
+            self.info = self._claim(dict(identity), dict(origin))
+            self.repaired = repair(folder / PREDICTIONS)
+            self.lines = {line["id"]: line for line in read_lines(folder / PREDICTIONS)}
+            self._file = (folder / PREDICTIONS).open("a", encoding="utf-8")
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _claim(self, identity: dict[str, Any], origin: dict[str, Any]) -> dict[str, Any]:
+        """Reads or writes run.json."""
+        path = self.folder / RUN
+        if path.exists():
+            info = read_json(path)
+            refuse_other_run(path, info.get("identity", {}), identity)
+            info["resumed"] = [*info.get("resumed", []), origin]
+        else:
+            if (self.folder / PREDICTIONS).exists():
+                raise DataError(
+                    f"{self.folder} holds predictions but no {RUN} that says what they are.",
+                    "Choose another --name, or delete the folder.",
+                )
+            info = {"identity": identity, "provenance": origin}
+        write_json(path, info)
+        return info
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.lines[line["id"]] = dict(line)
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._lock.release()
+
+
+def refuse_other_run(path: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """Raises DataError when the two identities differ, and says in what."""
+    there = json.loads(json.dumps(there))
+    here = json.loads(json.dumps(here))
+    differ = [key for key in {**there, **here} if there.get(key) != here.get(key)]
+    if differ:
+        shown = "; ".join(f"{key}: there {there.get(key)!r}, now {here.get(key)!r}" for key in differ)
+        raise DataError(
+            f"{path} is of another run ({shown}).",
+            "Choose another --name, or start over with --restart.",
+        )
+
+
+def repair(path: Path) -> bool:
+    """Cuts off a last line that was not written to its end. True if there was one."""
+    if not path.exists():
+        return False
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole == len(content):
+        return False
+    with path.open("r+b") as file:
+        file.truncate(whole)
+        os.fsync(file.fileno())
+    return True
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a predictions.jsonl, each with an id of its own.
+
+    Raises: DataError.
+    """
+    if not path.exists():
+        return
+    seen = set()
+    with path.open(encoding="utf-8") as file:
+        for number, text in enumerate(file, start=1):
+            try:
+                line = json.loads(text)
+                id_ = line["id"]
+            except (json.JSONDecodeError, KeyError, TypeError):
+                raise DataError(
+                    f"Line {number} of {path} is damaged.",
+                    "Delete that line to ask its question again.",
+                ) from None
+            if id_ in seen:
+                raise DataError(
+                    f"Line {number} of {path} repeats the id '{id_}'.", "Delete one of the two."
+                )
+            seen.add(id_)
+            yield line
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"There is no {path}.", "Is it the folder of a run?") from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path} is damaged: {error}.", "Choose another --name.") from None
+
+
+def write_json(path: Path, content: Any) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n", "utf-8")
+    part.replace(path)
+
+
+# --- asking -------------------------------------------------------------------------
+
+
+def run(
+    dataset: Dataset,
+    backend: Backend,
+    folder: RunFolder,
+    scorer: Scorer,
+    settings: GenerationSettings = GenerationSettings(),
+    *,
+    repairs: int = 0,
+    on_line: Callable[[dict[str, Any]], None] = lambda line: None,
+) -> None:
+    """Asks the examples that `folder` lacks, in the data set's order, and writes their lines.
+
+    Scoring runs in one thread beside generation: both llama.cpp and SQLite work without
+    Python's lock, so a score costs generation next to nothing. Ctrl+C (KeyboardInterrupt)
+    passes through after everything that was generated is scored and written.
+
+    Raises: ModelError, DatabaseError, DataError.
+    """
+    _refuse_changed_prompts(dataset, backend, folder, settings)
+    waiting: deque[tuple[dict[str, Any], Future[dict[str, Any]]]] = deque()
+
+    def write(until: int) -> None:
+        while len(waiting) > until or (waiting and waiting[0][1].done()):
+            line, score = waiting.popleft()
+            folder.append({**line, "score": score.result()})
+            on_line(folder.lines[line["id"]])
+
+    with ThreadPoolExecutor(1, thread_name_prefix="scorer") as scoring:
+        try:
+            for example, database in _todo(dataset, folder):
+                line = predict(example, database, backend, settings, repairs)
+                score = scoring.submit(scorer.score, example, line)
+                waiting.append((line, score))
+                write(until=_BACKLOG)
+        finally:
+            write(until=0)
+
+
+def _todo(dataset: Dataset, folder: RunFolder) -> Iterator[tuple[Example, Any]]:
+    """Examples without a line, each with its database open; a database is closed when the
+    next one's turn comes."""
+    from t2sql_tui.core.database import open_database
+
+    database, name = None, None
+    try:
+        for example in dataset.examples:
+            if example.id in folder.lines:
+                continue
+            if example.database != name:
+                if database is not None:
+                    database.close()
+                database, name = open_database(dataset.files[example.database][0]), example.database
+            yield example, database
+    finally:
+        if database is not None:
+            database.close()
+
+
+def _refuse_changed_prompts(
+    dataset: Dataset, backend: Backend, folder: RunFolder, settings: GenerationSettings
+) -> None:
+    """A run goes on only with prompts that are byte for byte those it began with: the first
+    finished example's prompt is made again and compared. A version's name alone would not
+    notice a change in schema reading or value matching."""
+    from t2sql_tui.core.ask import prompt_for
+    from t2sql_tui.core.database import open_database
+    from t2sql_tui.core.types import Question
+    from t2sql_tui.core.values import find_values
+
+    done = next((e for e in dataset.examples if e.id in folder.lines), None)
+    if done is None:
+        return
+    with open_database(dataset.files[done.database][0]) as database:
+        question = Question(done.question, done.evidence)
+        values = find_values(database, done.question)
+        prompt = prompt_for(question, database, backend, values, settings)
+    if _digest(prompt.prefix + prompt.suffix) != folder.lines[done.id]["prompt"]:
+        raise DataError(
+            f"The prompt for {done.id} is no longer the one that this run began with.",
+            "The program has changed since: choose another --name, or start over with --restart.",
+        )
+
+
+def predict(
+    example: Example,
+    database: Any,
+    backend: Backend,
+    settings: GenerationSettings,
+    repairs: int = 0,
+) -> dict[str, Any]:
+    """One example, asked as the app asks. The line lacks only its score."""
+    from t2sql_tui.core.ask import ask
+    from t2sql_tui.core.types import Question
+
+    question = Question(example.question, example.evidence)
+    started = time.perf_counter()
+    answer = ask(question, database, backend, settings, repairs=repairs)
+    seconds = time.perf_counter() - started
+    first = answer.generations[0]
+    best = answer.candidate
+    line = {
+        "id": example.id,
+        "database": example.database,
+        "question": example.question,
+        "gold": example.gold,
+        "prompt": _digest(first.prompt.prefix + first.prompt.suffix),
+        "text": best.text,
+        "sql": best.sql,
+        "accepted": isinstance(best.verdict, CheckedQuery),
+        "logprob": best.logprob,
+        "seconds": round(seconds, 4),
+        "first_token_seconds": round(first.first_token_seconds, 4),
+        "generation_seconds": round(sum(g.seconds for g in answer.generations), 4),
+        "prompt_tokens": sum(g.prompt_tokens for g in answer.generations),
+        "cached_tokens": sum(g.cached_tokens for g in answer.generations),
+        "completion_tokens": sum(g.completion_tokens for g in answer.generations),
+        "finish": answer.generations[-1].finish,
+        "repairs": len(answer.generations) - 1,
+    }
+    if example.evidence:
+        line["evidence"] = example.evidence
+    if first.prompt.left_out:
+        line["left_out"] = list(first.prompt.left_out)
+    if settings.candidates > 1:
+        line["candidates"] = [
+            {"sql": c.sql, "logprob": c.logprob, "accepted": isinstance(c.verdict, CheckedQuery)}
+            for c in answer.generations[-1].candidates
+        ]
+    return line
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
