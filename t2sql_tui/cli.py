@@ -271,8 +271,6 @@ def _build_demo(name: str) -> Path:
 
     from t2sql_tui import demo
 
-    if name not in demo.DEMOS:
-        raise T2SQLError(f'There is no demo "{name}".', f"Known: {', '.join(demo.DEMOS)}.")
     return demo.build(name, user_cache_path("t2sql-tui") / "demo")
 
 

@@ -1,0 +1,94 @@
+"""ask(): the first SQL that passes the check wins, and a rejected one is repaired."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from t2sql_tui.backends.scripted import FOREVER, ScriptedBackend
+from t2sql_tui.core.ask import ask
+from t2sql_tui.core.database import open_database
+from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.types import GenerationSettings, Question, Rejection, Turn
+
+
+@pytest.fixture
+def shop(tmp_path: Path):
+    path = tmp_path / "shop.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            "CREATE TABLE customer (id INTEGER PRIMARY KEY, name TEXT, city TEXT);"
+            "INSERT INTO customer VALUES (1, 'Ada', 'New York City'), (2, 'Bo', 'Paris');"
+        )
+    connection.close()
+    with open_database(path) as database:
+        yield database
+
+
+def test_a_good_answer_is_checked_and_can_be_run(shop) -> None:
+    backend = ScriptedBackend(replies=["```sql\nSELECT name FROM customer;\n```\nDone."])
+    answer = ask(Question("names?"), shop, backend)
+    assert answer.query is not None and answer.query.sql == "SELECT name FROM customer"
+    assert shop.run(answer.query).rows == (("Ada",), ("Bo",))
+    assert len(answer.generations) == 1
+
+
+def test_a_rejected_answer_is_shown_to_the_model_with_the_reason(shop) -> None:
+    backend = ScriptedBackend(replies=["SELECT nme FROM customer", "SELECT name FROM customer"])
+    seen = []
+    answer = ask(Question("names?"), shop, backend, on_attempt=lambda n, why: seen.append((n, why)))
+    assert answer.query is not None
+    assert [n for n, _ in seen] == [1]
+    repair = backend.prompts[1]
+    assert repair.prefix == backend.prompts[0].prefix
+    assert "SELECT nme FROM customer" in repair.suffix and seen[0][1].message in repair.suffix
+
+
+def test_after_two_repairs_the_last_rejection_is_the_answer(shop) -> None:
+    backend = ScriptedBackend(replies=["DROP TABLE customer", "I cannot.", ""])
+    answer = ask(Question("names?"), shop, backend)
+    assert answer.query is None and isinstance(answer.candidate.verdict, Rejection)
+    assert len(answer.generations) == 3
+
+
+def test_the_first_candidate_that_passes_is_taken(shop) -> None:
+    backend = ScriptedBackend(replies=[("SELECT x FROM customer", "SELECT city FROM customer")])
+    answer = ask(Question("cities?"), shop, backend, GenerationSettings(candidates=2))
+    assert answer.query is not None and answer.query.sql == "SELECT city FROM customer"
+
+
+def test_a_repeated_mistake_is_sampled_away(shop) -> None:
+    settings = []
+
+    class Recording(ScriptedBackend):
+        def generate(self, prompt, given=GenerationSettings(), *rest):
+            settings.append(given)
+            return super().generate(prompt, given, *rest)
+
+    ask(Question("names?"), shop, Recording(replies=["SELECT nme FROM customer"]))
+    assert [s.temperature > 0 for s in settings] == [False, False, True]
+
+
+def test_values_and_history_reach_the_prompt(shop) -> None:
+    backend = ScriptedBackend()
+    question = Question("who lives in new york city?", history=(Turn("all?", "SELECT 7"),))
+    answer = ask(question, shop, backend)
+    assert "New York City" in backend.prompts[0].suffix
+    assert "SELECT 7" in backend.prompts[0].suffix
+    assert [v.value for v in answer.values] == ["New York City"]
+
+
+def test_stopping_ends_in_no_verdict(shop) -> None:
+    calls = iter(range(100))
+    answer = ask(
+        Question("names?"), shop, ScriptedBackend(replies=[FOREVER]), should_stop=lambda: next(calls) > 5
+    )
+    assert answer.query is None and answer.candidate.verdict is None
+    assert answer.generations[-1].finish == "cancelled"
+
+
+def test_a_broken_model_is_an_error_of_its_own(shop) -> None:
+    with pytest.raises(ModelError):
+        ask(Question("names?"), shop, ScriptedBackend(replies=[ModelError("broke", "restart")]))
