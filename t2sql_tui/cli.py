@@ -186,7 +186,7 @@ def ask(
         _check_format(format_)
     text = arguments[-1]
     if text == "-":
-        text = click.get_text_stream("stdin").read()
+        text = sys.stdin.read()
     if not text.strip():
         raise click.UsageError("The question is empty.")
 

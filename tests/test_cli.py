@@ -1,0 +1,138 @@
+"""The command line: data on stdout, narration on stderr, documented exit codes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from t2sql_tui.backends import scripted
+from t2sql_tui.cli import main
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    path = tmp_path / "my shop.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE customer (id INTEGER PRIMARY KEY, name TEXT)")
+        connection.execute("INSERT INTO customer VALUES (1, 'Ada'), (2, 'B\x1b[31mo')")
+    connection.close()
+    return path
+
+
+@pytest.fixture
+def model_says(monkeypatch: pytest.MonkeyPatch):
+    """Sets what the scripted backend replies."""
+
+    def say(*replies) -> None:
+        real = scripted.ScriptedBackend.__init__
+        monkeypatch.setattr(
+            scripted.ScriptedBackend,
+            "__init__",
+            lambda self, spec=None, **options: real(self, spec, replies, **options),
+        )
+
+    return say
+
+
+def run(*args: str, stdin: str | None = None):
+    return CliRunner().invoke(main, list(args), input=stdin)
+
+
+def ask(*args: str, stdin: str | None = None):
+    return run("ask", *args, "--backend", "scripted", stdin=stdin)
+
+
+def test_ask_prints_the_sql_alone_on_stdout(shop: Path, model_says) -> None:
+    model_says("SELECT name FROM customer;")
+    result = ask(str(shop), "names?")
+    assert (result.exit_code, result.stdout) == (0, "SELECT name FROM customer\n")
+    assert "reads the question" in result.stderr
+
+
+def test_sql_only_is_silent_on_stderr(shop: Path, model_says) -> None:
+    model_says("SELECT name FROM customer")
+    result = ask(str(shop), "names?", "--sql-only")
+    assert (result.stdout, result.stderr) == ("SELECT name FROM customer\n", "")
+
+
+def test_run_prints_rows_in_the_asked_format(shop: Path, model_says) -> None:
+    model_says("SELECT id, name FROM customer WHERE id = 1")
+    assert ask(str(shop), "q", "--run", "--format", "csv").stdout == "id,name\n1,Ada\n"
+    assert json.loads(ask(str(shop), "q", "--run", "--format", "json").stdout) == [
+        {"id": 1, "name": "Ada"}
+    ]
+    table = ask(str(shop), "q", "--run")
+    assert "Ada" in table.stdout and "1 row" in table.stderr
+    assert "SELECT id" in table.stderr and "SELECT id" not in table.stdout
+
+
+def test_a_cut_result_says_so(shop: Path, model_says) -> None:
+    model_says("SELECT id FROM customer")
+    assert "1 row (cut at the limit of rows)" in ask(str(shop), "q", "--run", "--limit", "1").stderr
+
+
+def test_stored_control_characters_do_not_reach_the_terminal(shop: Path, model_says) -> None:
+    model_says("SELECT name FROM customer")
+    assert "\x1b" not in ask(str(shop), "q", "--run").stdout
+
+
+def test_the_question_may_come_from_stdin(shop: Path, model_says) -> None:
+    model_says("SELECT 1")
+    assert ask(str(shop), "-", stdin="how many?\n").exit_code == 0
+
+
+@pytest.mark.parametrize("reply", ["DROP TABLE customer", "I cannot help.", "", "SELECT nme FROM customer"])
+def test_exit_code_5_when_there_is_no_usable_sql(shop: Path, model_says, reply: str) -> None:
+    model_says(reply)
+    before = hashlib.sha256(shop.read_bytes()).digest()
+    result = ask(str(shop), "q", "--run")
+    assert result.exit_code == 5 and result.stdout == ""
+    assert "Ask in other words" in result.stderr
+    assert hashlib.sha256(shop.read_bytes()).digest() == before
+
+
+def test_exit_code_3_for_a_database_that_does_not_open(tmp_path: Path) -> None:
+    result = ask(str(tmp_path / "none.sqlite"), "q")
+    assert result.exit_code == 3 and "none.sqlite" in result.stderr
+    (tmp_path / "text.txt").write_text("hello " * 1000)
+    assert ask(str(tmp_path / "text.txt"), "q").exit_code == 3
+
+
+def test_exit_code_4_for_a_model_that_is_not_there(shop: Path) -> None:
+    result = run("ask", str(shop), "q", "--model", "gpt-17")
+    assert result.exit_code == 4 and "models" in result.stderr.lower() or "Known" in result.stderr
+
+
+def test_exit_code_2_for_a_wrong_command_line(shop: Path) -> None:
+    assert ask(str(shop)).exit_code == 2
+    assert ask(str(shop), "  ").exit_code == 2
+    assert ask(str(shop), "q", "--run", "--sql-only").exit_code == 2
+    assert ask(str(shop), "q", "--run", "--format", "xlsx").exit_code == 2
+
+
+def test_a_demo_needs_no_file(model_says) -> None:
+    model_says("SELECT count(*) FROM customers")
+    assert ask("--demo", "ecommerce", "how many?", "--run", "--format", "csv").stdout.endswith("640\n")
+    assert ask("--demo", "ecomerce", "how many?").exit_code == 1
+
+
+def test_a_file_name_opens_the_app_which_needs_a_terminal(shop: Path) -> None:
+    result = run(str(shop))
+    assert result.exit_code == 1 and "terminal" in result.stderr
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom t2sql_tui.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print(sorted({'textual', 'torch', 'llama_cpp', 'sqlglot', 'numpy'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "doctor" in out.stdout and out.stdout.endswith("[]\n")
