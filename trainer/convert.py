@@ -196,27 +196,29 @@ def _hyper_parameters(config: Any, architecture: str) -> dict[str, bytes]:
     if architecture in ("gemma3", "phi3") and window:
         keys["attention.sliding_window"] = window
     if architecture == "gemma3":
-        _check_gemma3(config, head)
+        keys |= _gemma3(config, head)
     return {f"{architecture}.{key}": encode(value) for key, value in
             (keys | _rope_scaling(config, rope)).items()} | {
         "general.architecture": encode(architecture), "general.type": encode("model"),
     }
 
 
-def _check_gemma3(config: Any, head: int) -> None:
-    """llama.cpp has these of Gemma 3 built in rather than read from the file."""
+def _gemma3(config: Any, head: int) -> dict[str, Any]:
+    """Blocks that see a window have rotary frequencies of their own; every n-th sees all."""
+    kinds = config.layer_types
+    period = kinds.index("full_attention") + 1 if "full_attention" in kinds else len(kinds) + 1
+    as_usual = {  # what llama.cpp has built in rather than reads from the file
+        "query_pre_attn_scalar": config.query_pre_attn_scalar == head,
+        "final_logit_softcapping": not config.final_logit_softcapping,
+        "layer_types": all((kind == "full_attention") == (place % period == 0)
+                           for place, kind in enumerate(kinds, start=1)),
+    }  # fmt: skip
+    for name, usual in as_usual.items():
+        if not usual:
+            raise ModelError(f"This Gemma 3's {name} is not one that llama.cpp can run",
+                             "Keep the adapter unmerged and run it with transformers.")
     sliding = config.rope_parameters.get("sliding_attention", {}).get("rope_theta", 10000.0)
-    built_in = (
-        ("query_pre_attn_scalar", config.query_pre_attn_scalar == head),
-        ("layer_types", all((kind == "full_attention") == (i % 6 == 5)
-                            for i, kind in enumerate(config.layer_types))),
-        ("rope_parameters", sliding == 10000.0),
-        ("final_logit_softcapping", not config.final_logit_softcapping),
-    )
-    for name, as_usual in built_in:
-        if not as_usual:
-            raise ModelError(f"This Gemma 3's {name} is not the one that llama.cpp assumes",
-                             "Export the adapter unmerged and run it with transformers.")
+    return {"rope.freq_base_swa": float(sliding), "attention.sliding_window_pattern": period}
 
 
 def _rope_scaling(config: Any, rope: Mapping[str, Any]) -> dict[str, Any]:

@@ -468,7 +468,7 @@ def _floats(stored: np.ndarray, kind: int) -> np.ndarray:
     return gguf.quants.dequantize(stored.view(np.uint8), gguf.GGMLQuantizationType(kind))
 
 
-def lora_gguf(base_gguf: Path, adapter_dir: Path, out: Path) -> Path:
+def lora_gguf(base_gguf: Path, adapter_dir: Path, out: Path, any_base: bool = False) -> Path:
     """Writes the adapter alone as a GGUF file for llama.cpp's `--lora`, and returns it.
 
     The scale is folded into B, so that patterns of ranks and alphas survive; the file's own
@@ -479,7 +479,7 @@ def lora_gguf(base_gguf: Path, adapter_dir: Path, out: Path) -> Path:
     import gguf
 
     base, adapter = open_base(base_gguf), read_adapter(adapter_dir)
-    base_sha256 = _check_base(adapter, adapter_dir, base_gguf)
+    base_sha256 = _check_base(adapter, adapter_dir, base_gguf, any_base)
     deltas, replaced = _in_gguf(adapter, Layout.of(base))
     apart = {name for name, delta in deltas.items() if delta.magnitude is not None}
     apart |= replaced.keys() | deltas.keys() - base.tensors.keys() | {"token_embd.weight"} & deltas.keys()

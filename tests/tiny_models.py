@@ -96,3 +96,33 @@ def gguf_logits(path: Path, ids: list[int], lora: Path | None = None):
         return model.scores[: len(ids)].copy()
     finally:
         model.close()
+
+
+def sentencepiece_tokenizer(folder: Path, prefix_space: bool, vocabulary: int = 400) -> None:
+    """BPE as transformers makes it of a SentencePiece model (Llama 2, Mistral, Phi-3, Gemma)."""
+    from tokenizers import Tokenizer, decoders, models, normalizers
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<unk>", "<s>", "</s>"]
+    tokens = special + [f"<0x{byte:02X}>" for byte in range(256)]
+    tokens += sorted({letter for text in TEXTS for letter in text.replace(" ", "▁")})
+    merges = []
+    for word in ("▁S E L E C T", "▁n a m e", "▁t a b l e", "▁s t u d e n t s", "▁1 2", "▁▁ ▁"):
+        left, *rest = word.replace("▁", "▁ ", 1).split()
+        for right in rest:
+            merges.append((left, right))
+            left += right
+    tokens += dict.fromkeys(left + right for left, right in merges)
+    tokens = list(dict.fromkeys(tokens))
+    tokenizer = Tokenizer(models.BPE(
+        {token: i for i, token in enumerate(tokens)}, merges, unk_token="<unk>",
+        byte_fallback=True, fuse_unk=True,
+    ))  # fmt: skip
+    steps = [normalizers.Prepend("▁")] if prefix_space else []
+    tokenizer.normalizer = normalizers.Sequence([*steps, normalizers.Replace(" ", "▁")])
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback()])
+    tokenizer.add_special_tokens(special)
+    assert len(tokens) <= vocabulary
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    ).save_pretrained(folder)

@@ -1,0 +1,425 @@
+"""Merging, converting and proving: what comes out must answer as what went in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from t2sql_tui.backends.gguf_file import GGUFFile, Tensor, encode, write_gguf
+from t2sql_tui.backends.merge import (
+    AdapterInfo,
+    lora_gguf,
+    merge,
+    read_adapter,
+    read_adapter_info,
+    read_safetensors,
+    weights_sha256,
+    write_adapter_info,
+)
+from t2sql_tui.core.errors import ModelError
+from trainer import export
+from trainer.convert import convert
+
+pytest.importorskip("torch")
+
+from tiny_models import (  # noqa: E402
+    KINDS,
+    byte_tokenizer,
+    gguf_logits,
+    logits_of,
+    sentencepiece_tokenizer,
+    tiny_model,
+    with_adapter,
+)
+
+IDS = [5, 17, 200, 3, 88, 91, 150, 300, 12, 45, 77, 9, 60, 222]
+
+
+def error(got: np.ndarray, wanted: np.ndarray) -> float:
+    """Root mean square difference of logits, in standard deviations of the logits."""
+    return float(np.sqrt(np.mean((got - wanted) ** 2)) / wanted.std())
+
+
+def saved(model, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    byte_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """qwen2 with a tied head: (folder, GGUF file); tests load the model afresh."""
+    place = tmp_path_factory.mktemp("base")
+    folder = saved(tiny_model("qwen2", tied=True), place / "hf")
+    return folder, convert(folder, place / "base.gguf")
+
+
+def adapter_of(model, folder: Path, **options):
+    """Saves a random adapter over `model`; returns the logits with it."""
+    peft_model = with_adapter(model, **options)
+    peft_model.save_pretrained(folder)
+    return logits_of(peft_model, IDS)
+
+
+# --- every architecture, adapter and base -------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_survive_conversion_merge_and_lora_file(kind, tmp_path):
+    model = tiny_model(kind)
+    folder = saved(model, tmp_path / "hf")
+    plain = logits_of(model, IDS)
+    base = convert(folder, tmp_path / "base.gguf")
+    assert error(gguf_logits(base, IDS), plain) < 0.01
+
+    wanted = adapter_of(model, tmp_path / "adapter")
+    assert error(plain, wanted) > 0.5  # the adapter cannot be missed
+    merged = merge(base, tmp_path / "adapter", tmp_path / "merged.gguf", "f16")
+    assert error(gguf_logits(merged, IDS), wanted) < 0.015
+    small = merge(base, tmp_path / "adapter", tmp_path / "small.gguf", "q8_0")
+    assert error(gguf_logits(small, IDS), wanted) < 0.2
+    lora = lora_gguf(base, tmp_path / "adapter", tmp_path / "lora.gguf")
+    assert error(gguf_logits(base, IDS, lora), wanted) < 0.015
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"use_rslora": True, "rank_pattern": {"q_proj": 8},
+                      "alpha_pattern": {"layers.0.mlp.up_proj": 32}}, id="patterns, rsLoRA"),
+        pytest.param({"use_dora": True}, id="DoRA"),
+        pytest.param({"target_modules": ["q_proj", "lm_head"]}, id="tied head"),
+        pytest.param({"target_modules": ["v_proj", "embed_tokens"]}, id="tied embedding"),
+    ],
+)  # fmt: skip
+def test_merges_what_peft_can_save(options, base, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base[0]).eval()
+    plain = logits_of(model, IDS)
+    wanted = adapter_of(model, tmp_path / "adapter", **options)
+    assert error(plain, wanted) > 0.1
+    merged = merge(base[1], tmp_path / "adapter", tmp_path / "merged.gguf", "f16")
+    assert error(gguf_logits(merged, IDS), wanted) < 0.015
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma3"])
+def test_merges_modules_that_were_trained_whole(kind, tmp_path):
+    """Among them a norm (Gemma's holds its weight minus 1) and permuted query rows."""
+    import torch
+
+    model = tiny_model(kind)
+    base = convert(saved(model, tmp_path / "hf"), tmp_path / "base.gguf")
+    peft_model = with_adapter(model, target_modules=["v_proj"],
+                              modules_to_save=["q_proj", "input_layernorm", "lm_head"])
+    with torch.no_grad():
+        for name, parameter in peft_model.named_parameters():
+            if "modules_to_save" in name:
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    peft_model.save_pretrained(tmp_path / "adapter")
+    wanted = logits_of(peft_model, IDS)
+    merged = merge(base, tmp_path / "adapter", tmp_path / "merged.gguf", "f16")
+    assert error(gguf_logits(merged, IDS), wanted) < 0.015
+
+
+@pytest.mark.parametrize("quantisation", ["bf16", "q4_0", "q4_k_m"])
+def test_other_quantisations_load_and_stay_near(quantisation, base, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    wanted = adapter_of(AutoModelForCausalLM.from_pretrained(base[0]).eval(), tmp_path / "a")
+    merged = merge(base[1], tmp_path / "a", tmp_path / "merged.gguf", quantisation)
+    assert error(gguf_logits(merged, IDS), wanted) < (0.1 if quantisation == "bf16" else 0.9)
+
+
+def test_a_full_fine_tune_keeps_all_of_the_base_but_its_weights(base, tmp_path):
+    tuned = tiny_model("qwen2", tied=True, initializer_range=0.1)
+    tuned.save_pretrained(tmp_path / "hf")  # no tokenizer: it must come from the base
+    out = convert(tmp_path / "hf", tmp_path / "out.gguf", base_gguf=base[1])
+    assert error(gguf_logits(out, IDS), logits_of(tuned, IDS)) < 0.01
+    before, after = GGUFFile(base[1]).values, GGUFFile(out).values
+    for key in before.keys() - {"general.quantization_version", "general.file_type"}:
+        assert after[key] == before[key], key
+
+
+@pytest.mark.parametrize(
+    ("kind", "rope"),
+    [
+        ("llama", {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+                   "high_freq_factor": 4.0, "original_max_position_embeddings": 64}),
+        ("phi3", {"rope_type": "longrope", "original_max_position_embeddings": 8,
+                  "partial_rotary_factor": 1.0, "short_factor": [1.0 + i / 10 for i in range(8)],
+                  "long_factor": [1.5 + i for i in range(8)]}),
+        ("llama", {"rope_type": "linear", "factor": 4.0}),
+        ("qwen2", {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}),
+    ],
+    ids=["llama3", "longrope", "linear", "yarn"],
+)  # fmt: skip
+def test_scaled_rotary_frequencies(kind, rope, tmp_path):
+    options = {"rope_parameters": {"rope_theta": 10000.0} | rope}
+    if kind == "phi3":
+        options["original_max_position_embeddings"] = 8
+    model = tiny_model(kind, **options)
+    out = convert(saved(model, tmp_path / "hf"), tmp_path / "out.gguf")
+    assert error(gguf_logits(out, IDS), logits_of(model, IDS)) < 0.015
+
+
+def test_gemma_with_other_windows(tmp_path):
+    model = tiny_model("gemma3", num_hidden_layers=4, rope_parameters={
+        "sliding_attention": {"rope_type": "default", "rope_theta": 500.0},
+        "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+    }, layer_types=["sliding_attention", "full_attention"] * 2)  # fmt: skip
+    out = convert(saved(model, tmp_path / "hf"), tmp_path / "out.gguf")
+    assert error(gguf_logits(out, IDS * 2), logits_of(model, IDS * 2)) < 0.01
+
+
+# --- tokenizers ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefix_space", [True, False])
+def test_a_sentencepiece_tokenizer_is_taken_over(prefix_space, tmp_path):
+    model = tiny_model("llama", vocabulary=400)
+    model.save_pretrained(tmp_path)
+    sentencepiece_tokenizer(tmp_path, prefix_space)
+    out = convert(tmp_path, tmp_path / "out.gguf")  # compares ids, and raises if they differ
+    assert GGUFFile(out).get("tokenizer.ggml.model") == "llama"
+    assert GGUFFile(out).get("tokenizer.ggml.add_space_prefix") is prefix_space
+
+
+def test_a_tokenizer_that_llama_cpp_would_read_otherwise_is_refused(tmp_path):
+    saved(tiny_model("qwen2"), tmp_path)
+    path = tmp_path / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    tokenizer["normalizer"] = {"type": "Lowercase"}
+    path.write_text(json.dumps(tokenizer))
+    with pytest.raises(ModelError, match="tokenize differently"):
+        convert(tmp_path, tmp_path / "out.gguf")
+    assert not list(tmp_path.glob("*.gguf*"))
+
+
+# --- what a file says, and what it leaves alone -------------------------------------
+
+
+@pytest.fixture
+def adapter(base, tmp_path):
+    """An attention-only adapter of `base` that says where it comes from."""
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path / "adapter"
+    adapter_of(AutoModelForCausalLM.from_pretrained(base[0]).eval(), folder,
+               target_modules=["q_proj"])
+    write_adapter_info(folder, AdapterInfo(
+        base="tiny", base_sha256=weights_sha256(base[1]), prompt_version="v1",
+        chat_format="chatml", licence="apache-2.0",
+    ))  # fmt: skip
+    return folder
+
+
+def test_provenance_is_recorded_and_other_weights_keep_their_bytes(base, adapter, tmp_path):
+    first = merge(base[1], adapter, tmp_path / "a.gguf", "q8_0", {"general.name": "mine"})
+    # Again onto the quantised file: what the adapter leaves alone must not change.
+    out = merge(first, adapter, tmp_path / "b.gguf", "q8_0", any_base=True)
+    before, after = GGUFFile(first), GGUFFile(out)
+    wanted = {
+        "general.name": "mine", "t2sql.prompt_version": "v1", "t2sql.chat_format": "chatml",
+        "t2sql.quantisation": "q8_0", "general.license": "apache-2.0", "t2sql.base": "tiny",
+        "t2sql.base_sha256": weights_sha256(base[1]),
+        "t2sql.adapter_sha256": weights_sha256(adapter / "adapter_model.safetensors"),
+    }  # fmt: skip
+    assert {key: before.get(key) for key in wanted} == wanted
+    for key in (key for key in before.values if key.startswith("tokenizer.")):
+        assert after.values[key] == before.values[key]
+    changed = [name for name, tensor in before.tensors.items()
+               if tensor.load().tobytes() != after.tensors[name].load().tobytes()]
+    assert sorted(changed) == ["blk.0.attn_q.weight", "blk.1.attn_q.weight"]
+
+
+def test_progress_rises_to_the_end(base, adapter, tmp_path):
+    seen = []
+    merge(base[1], adapter, tmp_path / "a.gguf", "q8_0",
+          on_progress=lambda done, total: seen.append(done / total))
+    assert seen == sorted(seen) and seen[-1] == 1 and len(seen) > 20
+
+
+# --- what is refused, leaving nothing behind ----------------------------------------
+
+
+def test_an_adapter_of_another_base_is_refused_by_hash(base, adapter, tmp_path):
+    write_adapter_info(adapter, AdapterInfo(base="other-model", base_sha256="0" * 64))
+    for attempt in (merge, lora_gguf):
+        with pytest.raises(ModelError, match="other weights.*other-model"):
+            attempt(base[1], adapter, tmp_path / "out.gguf")
+    merge(base[1], adapter, tmp_path / "out.gguf", any_base=True)
+
+
+def test_an_adapter_of_another_shape_is_refused(adapter, tmp_path):
+    wide = convert(saved(tiny_model("qwen2", hidden_size=128), tmp_path / "hf"),
+                   tmp_path / "wide.gguf")
+    with pytest.raises(ModelError, match=r"attn_q.*shape \(64, 64\).*\(128, 128\)"):
+        merge(wide, adapter, tmp_path / "out.gguf", any_base=True)
+
+
+def break_config(folder: Path, **changes) -> None:
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda a: (a / "adapter_model.safetensors").unlink(), "safetensors is missing"),
+        (lambda a: cut(a / "adapter_model.safetensors"), "not a whole safetensors file"),
+        (lambda a: (a / "adapter_config.json").write_text("{"), "cannot be read"),
+        (lambda a: break_config(a, peft_type="LOHA"), "uses LOHA"),
+        (lambda a: break_config(a, lora_bias=True), "uses lora_bias"),
+    ],
+)
+def test_a_damaged_or_foreign_adapter_is_refused(harm, message, base, adapter, tmp_path):
+    harm(adapter)
+    with pytest.raises(ModelError, match=message):
+        merge(base[1], adapter, tmp_path / "out.gguf")
+    assert not list(tmp_path.glob("*out.gguf*"))
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path, base: path.write_bytes(b"GGUF" + b"\xff" * 200), "not a whole GGUF"),
+        (lambda path, base: path.write_bytes(base.read_bytes()[:-1000]), "cut short"),
+        (lambda path, base: path.write_bytes(b""), "not a whole GGUF"),
+        (lambda path, base: write_gguf(path, {"general.architecture": encode("rwkv")}, []),
+         "architecture 'rwkv'"),
+    ],
+)  # fmt: skip
+def test_a_damaged_or_unknown_base_is_refused(write, message, base, adapter, tmp_path):
+    bad = tmp_path / "bad.gguf"
+    write(bad, base[1])
+    with pytest.raises(ModelError, match=message):
+        merge(bad, adapter, tmp_path / "out.gguf", any_base=True)
+
+
+def test_what_only_a_merge_can_express_is_no_lora_file(base, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    for options in ({"use_dora": True}, {"target_modules": ["lm_head"]}):
+        adapter_of(AutoModelForCausalLM.from_pretrained(base[0]), tmp_path / "a", **options)
+        with pytest.raises(ModelError, match="needs a merged model"):
+            lora_gguf(base[1], tmp_path / "a", tmp_path / "lora.gguf")
+
+
+@pytest.mark.parametrize("at", [0.1, 0.9])
+def test_a_cancelled_merge_leaves_an_older_file_and_nothing_else(at, base, adapter, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "m.gguf").write_text("older")
+
+    def cancel(done: int, total: int) -> None:
+        if done / total > at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        merge(base[1], adapter, folder / "m.gguf", "q8_0", on_progress=cancel)
+    assert [path.name for path in folder.iterdir()] == ["m.gguf"]
+    assert (folder / "m.gguf").read_text() == "older"
+
+
+def test_a_full_disk_is_an_error_a_person_understands(base, adapter, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("t2sql_tui.backends.merge.write_gguf", full)
+    with pytest.raises(ModelError, match="No space left on device"):
+        merge(base[1], adapter, tmp_path / "out.gguf")
+
+
+# --- small formats ------------------------------------------------------------------
+
+
+def test_safetensors_of_every_float_type(tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
+    values = torch.tensor([[1.5, -2.25, 0.0], [3e4, -1e-3, 7.0]])
+    types = {"a": torch.float32, "b": torch.float16, "c": torch.bfloat16, "d": torch.float64}
+    save_file({name: values.to(kind) for name, kind in types.items()}, tmp_path / "x.safetensors")
+    read = read_safetensors(tmp_path / "x.safetensors")
+    for name, kind in types.items():
+        np.testing.assert_array_equal(read[name], values.to(kind).float().numpy())
+
+
+def test_gguf_agrees_with_the_gguf_package(tmp_path):
+    import gguf
+
+    values = {"general.architecture": "qwen2", "t.text": "ä\n", "t.number": 7, "t.float": 0.5,
+              "t.yes": True, "t.texts": ["a", ""], "t.numbers": [1, 2], "t.floats": [0.5]}
+    array = np.arange(12, dtype=np.float32).reshape(3, 4)
+    tensors = [Tensor("x", (3, 4), gguf.GGMLQuantizationType.F32, lambda: array),
+               Tensor("y", (3, 4), gguf.GGMLQuantizationType.BF16, lambda: array)]
+    write_gguf(tmp_path / "x.gguf", {k: encode(v) for k, v in values.items()}, tensors)
+    theirs = gguf.GGUFReader(tmp_path / "x.gguf")
+    assert {key: theirs.fields[key].contents() for key in values} == values
+    for tensor in theirs.tensors:
+        read = gguf.quants.dequantize(tensor.data, tensor.tensor_type).reshape(3, 4)
+        np.testing.assert_array_equal(read, array)
+    ours = GGUFFile(tmp_path / "x.gguf")
+    assert ours.get("t.text") == "ä\n" and ours.get("t.yes") is True
+    np.testing.assert_array_equal(ours.tensors["x"].load(), array)
+
+
+def test_the_hash_of_a_folder_depends_on_names_and_bytes(tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(b"1")
+    one = weights_sha256(tmp_path)
+    (tmp_path / "a.safetensors").rename(tmp_path / "b.safetensors")
+    other = weights_sha256(tmp_path)
+    (tmp_path / "b.safetensors").write_bytes(b"2")
+    assert len({one, other, weights_sha256(tmp_path)}) == 3
+
+
+def test_an_adapter_without_info_has_an_empty_one(base, adapter):
+    (adapter / "t2sql.json").unlink()
+    assert read_adapter_info(adapter) == AdapterInfo() == read_adapter(adapter).info
+
+
+# --- the parity gate ----------------------------------------------------------------
+
+
+def lines(*answers: tuple[str, bool]) -> list[dict]:
+    return [
+        {"id": str(i), "sql": sql, "logprob": -1.0, "completion_tokens": 4,
+         "score": {"correct": correct}}
+        for i, (sql, correct) in enumerate(answers)
+    ]  # fmt: skip
+
+
+def test_parity_counts_what_is_lost_gained_and_different():
+    before = lines(("a", True), ("b", True), ("c", False), ("d", False))
+    after = lines(("a ", True), ("x", False), ("y", True), ("z", False))
+    after[0]["logprob"] = -1.4
+    report = export.parity(before, after, export.Margins(drop=0, different=0.75))
+    assert report["lost"] == ["1"] and report["gained"] == ["2"]
+    assert report["drop"] == 0 and report["different"] == 0.75 and report["passed"]
+    assert report["logprob_gap"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("after", "margins", "reason"),
+    [
+        ([("x", False), ("b", True)], export.Margins(1, 1), "falls by 50.0 points"),
+        ([("x", True), ("b", True)], export.Margins(1, 0.4), "50 % of the answers"),
+    ],
+)
+def test_parity_refuses_what_exceeds_a_margin(after, margins, reason):
+    report = export.parity(lines(("a", True), ("b", True)), lines(*after), margins)
+    assert not report["passed"] and reason in report["reasons"][0]
+
+
+def test_parity_of_no_question_proves_nothing():
+    with pytest.raises(ModelError, match="no question"):
+        export.parity([], [], export.Margins())

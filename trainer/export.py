@@ -1,0 +1,529 @@
+"""Adapter + base -> one GGUF file, proven to answer as the adapter did; push; eval.
+
+A merged and requantised file is another model than the one that was measured while it
+trained. So an export is a candidate first: the same held-out questions go through the
+adapter and through the file, and the file gets its name only if it does not answer worse.
+
+What lies in an adapter's folder, beside PEFT's `adapter_config.json` and
+`adapter_model.safetensors`, is `t2sql.json` (`merge.AdapterInfo`): name and hash of the base,
+prompt version, chat format and licence. An adapter of another base is refused by that hash.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from t2sql_tui.backends.merge import QUANTISATIONS, AdapterInfo, read_adapter_info
+from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.types import Backend, GenerationSettings, ModelSpec
+
+if TYPE_CHECKING:
+    from benchmarks.datasets import Dataset
+    from trainer.base import Base
+
+Line = dict[str, Any]
+
+# Where `trainer fit` leaves what it trained, in a run's folder.
+_INSIDE_RUN = ("", "best", "adapter", "model")
+
+
+class ParityError(ModelError):
+    """The exported file does not answer as the adapter did. `report` has the figures."""
+
+    def __init__(self, message: str, hint: str, report: Mapping[str, Any]) -> None:
+        super().__init__(message, hint)
+        self.report = report
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a run left: an adapter, or (`full`) all the weights, and what they are for."""
+
+    folder: Path
+    full: bool
+    info: AdapterInfo
+
+
+def find_trained(path: Path) -> Trained:
+    """The adapter or the model in `path`, which may be a run's folder. Raises: ModelError."""
+    for inside in _INSIDE_RUN:
+        folder = path / inside
+        if (folder / "adapter_config.json").exists():
+            return Trained(folder, False, read_adapter_info(folder))
+        if (folder / "config.json").exists() and any(folder.glob("*.safetensors")):
+            return Trained(folder, True, read_adapter_info(folder))
+    raise ModelError(f"{path} holds neither an adapter nor a model",
+                     "Give the folder of a run (runs/NAME) or of an adapter.")
+
+
+# --- exporting --------------------------------------------------------------------
+
+
+def export(
+    trained: Trained,
+    base: Base,
+    out: Path,
+    quantisation: str,
+    any_base: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Writes `trained` to the GGUF file `out`, unproven, and returns it. Raises: ModelError."""
+    from t2sql_tui.backends.merge import merge
+    from trainer.convert import convert
+
+    info = complete(trained.info, base)
+    if not any_base:
+        check_base(trained, base)
+    metadata = {
+        "general.name": f"{Path(base.name).stem} {_run_name(trained.folder)}",
+        "general.license": info.licence,
+        "t2sql.prompt_version": info.prompt_version,
+        "t2sql.chat_format": info.chat_format,
+        "t2sql.base": info.base,
+        "t2sql.base_sha256": base.sha256,
+    }
+    metadata = {key: text for key, text in metadata.items() if text}
+    if trained.full:
+        base_gguf = Path(base.source) if base.is_gguf else None
+        return convert(trained.folder, out, quantisation, base_gguf, metadata, on_progress)
+    with base_as_gguf(base, quantisation) as base_gguf:
+        return merge(base_gguf, trained.folder, out, quantisation, metadata, on_progress,
+                     any_base=True)  # compared above, by the hash of what `base` names
+
+
+def export_adapter(trained: Trained, base: Base, out: Path, any_base: bool = False) -> Path:
+    """Writes the adapter alone, for llama.cpp's `--lora`. Raises: ModelError."""
+    from t2sql_tui.backends.merge import lora_gguf
+
+    if trained.full:
+        raise ModelError(f"{trained.folder} holds whole weights, not an adapter",
+                         "Export it without --adapter-only.")
+    if not any_base:
+        check_base(trained, base)
+    with base_as_gguf(base) as base_gguf:
+        return lora_gguf(base_gguf, trained.folder, out, any_base=True)
+
+
+def check_base(trained: Trained, base: Base) -> None:
+    """Raises: ModelError when the hashes say that `trained` comes from another base."""
+    wanted = trained.info.base_sha256
+    if wanted and base.sha256 and wanted != base.sha256:
+        raise ModelError(
+            f"{trained.folder} was trained on {trained.info.base or 'another base'} "
+            f"(SHA-256 {wanted[:12]}...), not on {base.name} ({base.sha256[:12]}...)",
+            f"Give that one: --base {trained.info.base or 'NAME'}",
+        )
+
+
+def complete(info: AdapterInfo, base: Base) -> AdapterInfo:
+    """`info` with what it leaves open taken from the base."""
+    return AdapterInfo(
+        base=info.base or base.name,
+        base_sha256=info.base_sha256 or base.sha256,
+        prompt_version=info.prompt_version or "v1",
+        chat_format=info.chat_format or base.chat_format,
+        licence=info.licence or base.licence,
+    )
+
+
+@contextmanager
+def base_as_gguf(base: Base, quantisation: str = "f16") -> Iterator[Path]:
+    """The base's GGUF file; of a transformers base one in 16 bits, gone afterwards."""
+    from trainer.convert import convert
+
+    if base.is_gguf:
+        yield Path(base.source)
+        return
+    with tempfile.TemporaryDirectory(prefix="t2sql-export-") as scratch:
+        wide = "bf16" if quantisation == "bf16" else "f16"
+        yield convert(base_folder(base), Path(scratch) / "base.gguf", wide)
+
+
+def base_folder(base: Base) -> Path:
+    """A transformers base on disk: the folder itself, or the hub's snapshot of it."""
+    if Path(base.source).is_dir():
+        return Path(base.source)
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(base.source, allow_patterns=["*.json", "*.safetensors",
+                                                               "*.jinja"]))
+
+
+# --- the parity gate --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """How much an export may differ. `drop` is in points of execution accuracy, `different`
+    a share of questions whose greedy SQL is another."""
+
+    drop: float = 1.0
+    different: float = 0.2
+
+
+def answers(
+    backend: Backend, dataset: Dataset, on_line: Callable[[Line], None] = lambda line: None
+) -> list[Line]:
+    """Greedy answers to every example, scored, as lines of `benchmarks run`."""
+    from benchmarks.runner import predict
+    from benchmarks.scoring import Scorer
+    from t2sql_tui.core.database import open_database
+
+    scorer, lines = Scorer(dataset), []
+    for example in dataset.examples:
+        with open_database(dataset.files[example.database][0]) as database:
+            line = predict(example, database, backend, GenerationSettings())
+        line["score"] = scorer.score(example, line)
+        lines.append(line)
+        on_line(line)
+    return lines
+
+
+def parity(adapter: Sequence[Line], exported: Sequence[Line], margins: Margins) -> dict[str, Any]:
+    """Compares two lists of lines on the same questions.
+
+    `drop` is in points; `logprob_gap` the mean absolute difference in log-probability of a
+    token, over the questions where both wrote the same SQL (None where there are none).
+    """
+    pairs = list(zip(adapter, exported, strict=True))
+    count = len(pairs)
+    if not count:
+        raise ModelError("There is no question to compare with", "Raise --questions.")
+    lost = [a["id"] for a, b in pairs if a["score"]["correct"] and not b["score"]["correct"]]
+    gained = [a["id"] for a, b in pairs if b["score"]["correct"] and not a["score"]["correct"]]
+    same = [(a, b) for a, b in pairs if a["sql"].strip() == b["sql"].strip()]
+    gaps = [abs(a["logprob"] - b["logprob"]) / max(a["completion_tokens"], 1)
+            for a, b in same if a["logprob"] is not None and b["logprob"] is not None]
+    right = sum(bool(a["score"]["correct"]) for a in adapter)
+    drop = 100 * (len(lost) - len(gained)) / count
+    different = 1 - len(same) / count
+    reasons = []
+    if drop > margins.drop:
+        reasons.append(f"execution accuracy falls by {drop:.1f} points "
+                       f"({len(lost)} lost, {len(gained)} gained of {count}); "
+                       f"at most {margins.drop:g} are allowed")
+    if different > margins.different:
+        reasons.append(f"{100 * different:.0f} % of the answers are another SQL; "
+                       f"at most {100 * margins.different:.0f} % are allowed")
+    return {
+        "questions": count,
+        "adapter_accuracy": right / count,
+        "exported_accuracy": (right - len(lost) + len(gained)) / count,
+        "drop": drop,
+        "lost": lost,
+        "gained": gained,
+        "different": different,
+        "logprob_gap": sum(gaps) / len(gaps) if gaps else None,
+        "margins": asdict(margins),
+        "passed": not reasons,
+        "reasons": reasons,
+    }
+
+
+def reference_spec(trained: Trained, base: Base) -> ModelSpec:
+    """What was trained, as the `peft` backend loads it: not merged, not quantised again."""
+    from trainer.base import transformers_folder
+
+    info = complete(trained.info, base)
+    folder = trained.folder if trained.full else Path(transformers_folder(base))
+    return ModelSpec(
+        name=trained.folder.name, chat_format=info.chat_format,
+        prompt_version=info.prompt_version, context=base.context, licence=info.licence,
+        adapter=None if trained.full else trained.folder, path=folder,
+    )  # fmt: skip
+
+
+def prove(
+    candidate: Path, reference: Sequence[Line], dataset: Dataset, margins: Margins,
+    on_line: Callable[[Line], None] = lambda line: None,
+) -> dict[str, Any]:
+    """The report on an exported file. Raises: ModelError."""
+    from t2sql_tui.backends import load_backend
+    from t2sql_tui.core.catalog import find_model
+
+    backend = load_backend(find_model(candidate), backend="gguf", cache_folder=None)
+    try:
+        exported = answers(backend, dataset, on_line)
+    finally:
+        backend.close()
+    return parity(reference, exported, margins)
+
+
+def export_proven(
+    trained: Trained, base: Base, outs: Mapping[str, Path], dataset: Dataset, margins: Margins,
+    any_base: bool = False, note: Callable[[str], None] = lambda line: None,
+) -> dict[str, dict[str, Any]]:
+    """Exports one file per quantisation in `outs`, each after its gate; returns the reports.
+
+    The report lies beside the file (`.parity.json`), and stays if the file is refused.
+    Raises: ParityError after all were tried, if any was refused; ModelError.
+    """
+    from benchmarks.provenance import provenance
+    from t2sql_tui.backends import load_backend
+    from trainer.base import write_json
+
+    note(f"Asking the adapter {len(dataset.examples)} questions ...")
+    backend = load_backend(reference_spec(trained, base), backend="peft")
+    try:
+        with _Counter(len(dataset.examples)) as counter:
+            reference = answers(backend, dataset, counter.line)
+    finally:
+        backend.close()
+    reports = {}
+    for quantisation, out in outs.items():
+        candidate = out.with_name(f".{out.name}.candidate.gguf")
+        try:
+            note(f"Merging and quantising to {quantisation} ...")
+            export(trained, base, candidate, quantisation, any_base)
+            note(f"Asking the {quantisation} file the same questions ...")
+            with _Counter(len(dataset.examples)) as counter:
+                report = prove(candidate, reference, dataset, margins, counter.line)
+            report = {
+                "file": out.name, "bytes": candidate.stat().st_size,
+                "quantisation": quantisation, **report,
+                "trained": asdict(complete(trained.info, base)),
+                "data_sha256": dataset.sha256(), "provenance": provenance(),
+            }  # fmt: skip
+            write_json(report_path(out), report)
+            if report["passed"]:
+                candidate.replace(out)
+            reports[quantisation] = report
+        finally:
+            candidate.unlink(missing_ok=True)
+    refused = {name: report for name, report in reports.items() if not report["passed"]}
+    if refused:
+        name, report = next(iter(refused.items()))
+        raise ParityError(
+            f"The export to {', '.join(refused)} is refused: {'; '.join(report['reasons'])}",
+            "Try --quantisation q8_0 or f16, compare more questions (--questions), or allow "
+            "more with --max-drop and --max-different.",
+            report,
+        )
+    return reports
+
+
+def report_path(out: Path) -> Path:
+    return out.with_suffix(".parity.json")
+
+
+class _Counter:
+    """A progress bar on stderr over answered questions, with the share that was right."""
+
+    def __init__(self, total: int) -> None:
+        import sys
+
+        self._right = self._seen = 0
+        self._bar = click.progressbar(
+            length=total, file=sys.stderr, item_show_func=lambda _: self._accuracy(),
+        )  # fmt: skip
+
+    def _accuracy(self) -> str:
+        return f"EX {100 * self._right / self._seen:.0f} %" if self._seen else ""
+
+    def line(self, line: Line) -> None:
+        self._seen += 1
+        self._right += bool(line["score"]["correct"])
+        self._bar.update(1, line)
+
+    def __enter__(self) -> _Counter:
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.__exit__(*error)
+
+
+# --- commands ---------------------------------------------------------------------
+
+_TRAINED = click.argument("trained", metavar="RUN_OR_ADAPTER",
+                          type=click.Path(exists=True, file_okay=False, path_type=Path))
+_BASE = click.option("--base", help="Base model, as for `trainer fit` (default: the one that the "
+                                    "adapter names).")
+
+
+@click.command("export")
+@_TRAINED
+@_BASE
+@click.option("--quantisation", "-q", "quantisations", multiple=True, default=("q8_0",),
+              type=click.Choice(list(QUANTISATIONS)), show_default=True,
+              help="May be given several times; the adapter is asked once for all.")
+@click.option("--out", "-o", type=click.Path(path_type=Path),
+              help="The file, or a folder for several [default: RUN/NAME-QUANTISATION.gguf].")
+@click.option("--adapter-only", is_flag=True,
+              help="Write the adapter alone, unmerged, for llama.cpp's --lora.")
+@click.option("--suite", default="spider-train-holdout", show_default=True,
+              help="What to compare on, as in `benchmarks list`; never a suite you report.")
+@click.option("--questions", default=100, show_default=True, type=click.IntRange(1),
+              help="How many of its questions, drawn by --seed.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--max-drop", default=Margins.drop, show_default=True,
+              type=click.FloatRange(0), help="Points of execution accuracy that it may lose.")
+@click.option("--max-different", default=Margins.different, show_default=True,
+              type=click.FloatRange(0, 1), help="Share of greedy answers that may be another SQL.")
+@click.option("--any-base", is_flag=True, help="Do not compare the base's hash.")
+@click.option("--no-gate", is_flag=True, help="Do not compare answers. Such a file is not pushed.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.")
+def export_command(
+    trained: Path, base: str | None, quantisations: tuple[str, ...], out: Path | None,
+    adapter_only: bool, suite: str, questions: int, seed: int, max_drop: float,
+    max_different: float, any_base: bool, no_gate: bool, data: Path | None,
+) -> None:  # fmt: skip
+    """Merge an adapter into its base: a GGUF file that answers as the adapter did.
+
+    The same held-out questions go through both. The file appears only if it passes; the
+    figures are in NAME.parity.json beside it.
+
+    \b
+    trainer export runs/spider-qwen2.5-coder-0.5b
+    trainer export runs/mine -q q8_0 -q q4_0 --questions 200
+    trainer export runs/mine --adapter-only
+    """
+    found, base_found = _found(trained, base)
+    if adapter_only:
+        path = out or trained / f"{_run_name(trained)}-lora.gguf"
+        click.echo(export_adapter(found, base_found, path, any_base))
+        return
+    outs = _outs(trained, out, quantisations)
+    if no_gate:
+        for quantisation, path in outs.items():
+            click.echo(export(found, base_found, path, quantisation, any_base))
+        return
+    from benchmarks.datasets import sample
+    from benchmarks.suites import load_suite
+
+    dataset = sample(load_suite(suite, data), questions, seed)
+    reports = export_proven(
+        found, base_found, outs, dataset, Margins(max_drop, max_different), any_base,
+        note=lambda line: click.echo(line, err=True),
+    )
+    for quantisation, report in reports.items():
+        click.echo(f"{outs[quantisation]}  {report['bytes'] / 1e6:,.0f} MB, execution accuracy "
+                   f"{100 * report['exported_accuracy']:.1f} % (adapter "
+                   f"{100 * report['adapter_accuracy']:.1f} %), "
+                   f"{100 * (1 - report['different']):.0f} % of the answers identical")
+
+
+def _found(trained: Path, base: str | None) -> tuple[Trained, Base]:
+    from trainer.base import find_base
+    from trainer.config import Config
+
+    found = find_trained(trained)
+    name = base or found.info.base
+    if not name:
+        raise ModelError(f"{found.folder} does not say which base it belongs to",
+                         "Name it: --base qwen2.5-coder-0.5b")
+    return found, find_base(replace(Config(), base=name, chat_format=found.info.chat_format))
+
+
+def _run_name(trained: Path) -> str:
+    path = trained.resolve()
+    return path.parent.name if path.name in _INSIDE_RUN else path.name
+
+
+def _outs(trained: Path, out: Path | None, quantisations: Sequence[str]) -> dict[str, Path]:
+    if out is not None and out.suffix == ".gguf":
+        if len(quantisations) > 1:
+            raise click.BadParameter("give a folder for several quantisations", param_hint="--out")
+        return {quantisations[0]: out}
+    folder = out or trained
+    return {q: folder / f"{_run_name(trained)}-{q}.gguf" for q in quantisations}
+
+
+@click.command("eval", context_settings={"ignore_unknown_options": True})
+@click.argument("model")
+@click.argument("suite", default="spider-train-holdout")
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def eval_command(ctx: click.Context, model: str, suite: str, options: tuple[str, ...]) -> None:
+    """Measure a run, an adapter, a model folder or a GGUF file with `benchmarks run`.
+
+    Further options go to `benchmarks run` as they are.
+
+    \b
+    trainer eval runs/mine spider-dev
+    trainer eval runs/mine/mine-q8_0.gguf spider-dev --candidates 4
+    """
+    from benchmarks.cli import main as benchmarks
+
+    path = Path(model)
+    backend = ()
+    if path.is_dir():
+        model, backend = str(find_trained(path).folder), ("--backend", "peft")
+    arguments = ["run", suite, "--model", model, *backend, *options]
+    click.echo(f"benchmarks {' '.join(arguments)}", err=True)
+    with benchmarks.make_context("benchmarks", arguments, parent=ctx) as inner:
+        benchmarks.invoke(inner)
+
+
+@click.command("push")
+@_TRAINED
+@click.argument("repository", metavar="OWNER/NAME")
+@click.option("--private", is_flag=True, help="Create it as a private repository.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be uploaded.")
+def push_command(trained: Path, repository: str, private: bool, dry_run: bool) -> None:
+    """Upload adapter, exported GGUF files, their reports and the model card to a hub.
+
+    Uses the token of `hf auth login` or HF_TOKEN. Without one it says what it would do.
+
+    \b
+    trainer push runs/mine me/qwen2.5-coder-0.5b-spider --dry-run
+    """
+    from huggingface_hub import HfApi, get_token
+    from huggingface_hub.errors import HfHubHTTPError
+
+    files = push_files(trained)
+    size = sum(path.stat().st_size for path in files.values())
+    token = get_token()
+    click.echo(f"{'Would upload' if dry_run or not token else 'Uploading'} to "
+               f"https://huggingface.co/{repository} ({size / 1e6:,.1f} MB):", err=True)
+    for name, path in files.items():
+        click.echo(f"{path.stat().st_size / 1e6:10,.2f} MB  {name}")
+    if dry_run:
+        return
+    if not token:
+        click.echo("There is no token, so nothing was uploaded. Log in: hf auth login", err=True)
+        return
+    from huggingface_hub import CommitOperationAdd
+
+    api = HfApi(token=token)
+    try:
+        api.create_repo(repository, private=private, exist_ok=True)
+        api.create_commit(
+            repository, commit_message=f"Upload {_run_name(trained)}",
+            operations=[CommitOperationAdd(name, path) for name, path in files.items()],
+        )  # fmt: skip
+    except (HfHubHTTPError, OSError) as error:
+        raise ModelError(f"The hub refused: {error}", "Check the name and the token's rights.") \
+            from error
+    click.echo(f"https://huggingface.co/{repository}")
+
+
+def push_files(trained: Path) -> dict[str, Path]:
+    """Names in the repository to files: the card, the adapter or model, proven GGUF files and
+    their reports. Raises: ModelError when there is no card yet."""
+    found = find_trained(trained)
+    card = trained / "README.md"
+    if not card.exists():
+        raise ModelError(f"{trained} has no model card", f"Write it: trainer card {trained}")
+    files = {"README.md": card}
+    for path in sorted(found.folder.iterdir()):
+        if path.suffix in (".json", ".safetensors", ".jinja"):
+            files[path.name] = path
+    for path in sorted(trained.glob("*.gguf")):
+        report = report_path(path)
+        unmerged = path.stem.endswith("-lora")
+        if not unmerged and not (report.exists() and json.loads(report.read_text())["passed"]):
+            raise ModelError(f"{path.name} was never compared with the adapter",
+                             f"Export it again, with its gate: trainer export {trained}")
+        files[path.name] = path
+        if report.exists():
+            files[report.name] = report
+    return files
