@@ -43,8 +43,8 @@ class Config:
     """Prompt version, of those in t2sql_tui.core.prompt."""
 
     data: tuple[str, ...] = _of("data", ("spider-train",))
-    """What to train on: names of `benchmarks list`, gretel-train, spider-syn, bird-text, or
-    spider-format:DIR[/FILE] and bird-format:DIR."""
+    """What to train on: names of `benchmarks list`, gretel-train, spider-syn (paraphrases of
+    spider-train), bird-text, or spider-format:DIR[/FILE], bird-format:DIR, gretel-format:FILE."""
 
     heldout: str = _of("data", "spider-train-holdout")
     """What to measure on while training, named as in --data; empty sets aside a share of the
@@ -86,18 +86,18 @@ class Config:
     shuffled_schemas: int = _of("data", 0)
     """Further copies of the data whose tables and columns stand in random order."""
 
-    paraphrases: bool = _of("data", False)
-    """Add Spider-Syn's paraphrases of the Spider questions."""
-
     values: bool = _of("data", True)
     """Show the stored values that a question seems to mention, as the app does."""
 
-    max_tokens: int = _of("data", 2048)
+    max_tokens: int = _of("data", 4096)
     """Longest example (prefix, question and SQL) in tokens; longer ones lose tables, and are
     dropped and listed if they still do not fit."""
 
     max_examples: int = _of("data", 0)
     """Use at most so many training examples, drawn by the seed; 0 means all."""
+
+    data_seed: int = _of("data", 0)
+    """Seed of what is set aside, sampled, pruned and shuffled."""
 
     method: Literal["lora", "qlora", "full"] = _of("model", "lora")
     """Train low-rank adapters, adapters over 4-bit weights (needs a GPU), or every weight."""
@@ -145,7 +145,8 @@ class Config:
     """Put many questions behind one schema prefix; off means one example after the other."""
 
     row_tokens: int = _of("model", 2048)
-    """Tokens in one row, which is one forward and backward pass. Memory grows with it."""
+    """Tokens in one row, which is one forward and backward pass; memory grows with it. A
+    prefix that takes more than half of it still gets half of it for questions."""
 
     group_questions: int = _of("model", 24)
     """Questions of one database in a row at most: more is cheaper, fewer mixes better."""
@@ -199,7 +200,7 @@ class Config:
     def data_key(self, chat_format: str) -> str:
         """What tells one data artefact from another: 16 hex digits over the data fields."""
         chosen = {f.name: getattr(self, f.name) for f in fields(self) if _group(f) == "data"}
-        chosen |= {"chat_format": chat_format, "base": self.base, "seed": self.seed}
+        chosen |= {"chat_format": chat_format}
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
 
     def differences(self, other: dict[str, Any]) -> list[str]:
@@ -363,10 +364,4 @@ def _checked(config: Config) -> Config:
             raise ConfigError(f"'{name}' must be at least 1.", options()[name].help)
     if not config.epochs and not config.max_steps:
         raise ConfigError("There is nothing to train: both epochs and max_steps are 0.")
-    if config.row_tokens < config.max_tokens:
-        raise ConfigError(
-            f"row_tokens ({config.row_tokens}) is below max_tokens ({config.max_tokens}), so the "
-            "longest examples would fit in no row.",
-            "Raise row_tokens or lower max_tokens.",
-        )
     return config

@@ -54,7 +54,8 @@ def rows_of_epoch(
     group_questions: int,
     rng: random.Random,
 ) -> list[Row]:
-    """Every item as often as `repeats` says, in rows of at most `row_tokens` tokens.
+    """Every item as often as `repeats` says, in rows of at most `row_tokens` tokens, or
+    half as many behind a prefix that leaves less than that.
 
     Questions of one prefix are shuffled and cut into groups, the groups are shuffled over
     the rows: neighbours in a row are of different databases unless one fills it.
@@ -67,9 +68,9 @@ def rows_of_epoch(
         rng.shuffle(places)
         # As few groups as the limits allow, and of equal size: a group of one question
         # pays for a whole prefix.
-        room = row_tokens - len(prefix)
+        room = max(row_tokens - len(prefix), row_tokens // 2)
         tokens = sum(len(items[p].segment) for p in places)
-        parts = max(-(-len(places) // group_questions), -(-tokens // room) if room > 0 else 1)
+        parts = max(-(-len(places) // group_questions), -(-tokens // room))
         size = -(-len(places) // parts)
         groups += _cut(places, items, size, room)
     rng.shuffle(groups)

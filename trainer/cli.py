@@ -1,0 +1,172 @@
+"""The `trainer` command. Every option is a field of trainer.config.Config."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from t2sql_tui.core.errors import T2SQLError
+from trainer.config import Option, options
+
+
+class _Group(click.Group):
+    """Imports the commands of export.py and card.py when they are asked for, turns a
+    T2SQLError into its message and exit code, and lets real bugs keep their traceback."""
+
+    elsewhere = {
+        "export": "trainer.export:export_command",
+        "card": "trainer.card:card_command",
+        "push": "trainer.card:push_command",
+    }
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted([*super().list_commands(context), *self.elsewhere])
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name in self.elsewhere:
+            from importlib import import_module
+
+            module, _, attribute = self.elsewhere[name].partition(":")
+            return getattr(import_module(module), attribute)
+        return super().get_command(context, name)
+
+    def resolve_command(self, context: click.Context, args: list[str]):
+        from difflib import get_close_matches
+
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError as error:
+            near = get_close_matches(args[0], self.list_commands(context), 1, 0.5)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise click.UsageError(f"{error.message}{hint}", context) from None
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except T2SQLError as error:
+            click.secho(error.message, fg="red", err=True)
+            if error.hint:
+                click.echo(error.hint, err=True)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("\nStopped. `--resume` goes on from the last checkpoint.", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=_Group)
+def main() -> None:
+    """Fine-tune a small model to write SQL, and measure it while it learns.
+
+    \b
+    trainer doctor recipes/spider-qwen2.5-coder-0.5b.toml   does everything work here?
+    trainer fit recipes/spider-qwen2.5-coder-0.5b.toml      train
+    trainer fit recipes/spider-qwen2.5-coder-0.5b.toml --resume
+    trainer export runs/spider-qwen2.5-coder-0.5b/adapter   merged GGUF
+    """
+
+
+def config_options(*groups: str) -> Callable:
+    """Adds a RECIPE argument and a flag for every field of the named groups (of all, if none
+    is named) to a command, which then gets `config`."""
+
+    def decorate(command: Callable) -> Callable:
+        from functools import wraps
+
+        chosen = [o for o in options().values() if not groups or o.group in groups]
+
+        @wraps(command)
+        def with_config(recipe: Path | None, **given: Any) -> Any:
+            from trainer.config import load_config
+
+            names = {o.name for o in chosen}
+            overrides = {n: given.pop(n) for n in names if given.get(n) is not None}
+            for name in names:
+                given.pop(name, None)
+            config = load_config(find_recipe(recipe), overrides)
+            return command(config=config, recipe=recipe, **given)
+
+        for option in reversed(chosen):
+            with_config = _flag(option)(with_config)
+        argument = click.argument(
+            "recipe", required=False, type=click.Path(path_type=Path, dir_okay=False)
+        )
+        return argument(with_config)
+
+    return decorate
+
+
+def _flag(option: Option) -> Callable:
+    shown = ",".join(option.default) if option.many else option.default
+    text = option.help + ("" if shown == "" else f" [default: {str(shown).lower()}]")
+    if option.kind is bool:
+        name = option.flag.removeprefix("--")
+        return click.option(f"--{name}/--no-{name}", option.name, default=None, help=text)
+    metavar = "|".join(option.choices) or ("LIST" if option.many else option.kind.__name__.upper())
+    # values are read by config.coerce, as those of a recipe are
+    return click.option(option.flag, option.name, default=None, metavar=metavar, help=text)
+
+
+def find_recipe(path: Path | None) -> Path | None:
+    """A recipe's path, or that of the one of this name which comes with the program."""
+    from trainer.config import recipes
+
+    if path is None or path.exists():
+        return path
+    return next((r for r in recipes() if path.name in (r.name, r.stem)), path)
+
+
+@main.command()
+@config_options("data")
+@click.option("--base", default=None, metavar="STR", help=options()["base"].help)
+@click.option("--report", type=click.Path(path_type=Path, file_okay=False), default=None,
+              help="Also write an exploratory report (HTML, Markdown, plots) into this folder.")  # fmt: skip
+def data(config, recipe: Path | None, base: str | None, report: Path | None) -> None:
+    """Read, prove, rewrite and keep the examples of a RECIPE.
+
+    \b
+    trainer data recipes/spider-qwen2.5-coder-0.5b.toml --report runs/data
+    """
+    from dataclasses import replace
+
+    from trainer.base import find_base
+    from trainer.data import prepare
+    from trainer.report import data_summary, write_data_report
+
+    if base:
+        config = replace(config, base=base)
+    with click.progressbar(length=1, label="examples", file=sys.stderr) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        artefact = prepare(config, find_base(config), progress)
+    click.echo(data_summary(artefact))
+    click.echo(artefact.folder)
+    if report:
+        click.echo(write_data_report(artefact, report))
+
+
+@main.command()
+@config_options()
+@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def fit(config, recipe: Path | None, resume: bool, quiet: bool) -> None:
+    """Train as a RECIPE says; flags override it.
+
+    \b
+    trainer fit recipes/spider-qwen2.5-coder-0.5b.toml
+    trainer fit recipes/spider-qwen2.5-coder-0.5b.toml --rank 16 --out runs/rank16
+    torchrun --nproc-per-node 2 -m trainer fit recipes/spider-qwen2.5-coder-0.5b.toml
+    """
+    from trainer.fit import fit as run
+
+    run(config, resume=resume, say=lambda text: click.echo(text, err=True), quiet=quiet)
+
+
+if __name__ == "__main__":
+    main()
