@@ -1,0 +1,40 @@
+# make demo   sets up the app in .venv, fetches the default model and asks a question
+# make test   sets up everything in .venv and runs the tests
+#
+# Both can be run again at any time; what is in place is kept. PYTHON=... picks the Python.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test clean
+
+demo: .venv/app
+	@$(BIN)/t2sql-tui models pull >/dev/null
+	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/t2sql-tui --demo; else $(BIN)/t2sql-tui ask --demo; fi
+
+test: .venv/dev
+	$(BIN)/python -m pytest -q
+
+clean:
+	rm -rf .venv build *.egg-info
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# An installed llama-cpp-python is kept; else it is built for this processor (4 minutes).
+.venv/llama: .venv/bin/python constraints.txt scripts/llama_cmake_args.py
+	@$(BIN)/python -c 'import llama_cpp' 2>/dev/null || { \
+		echo "Building llama.cpp; this takes a few minutes, once."; \
+		CMAKE_ARGS="$$($(BIN)/python scripts/llama_cmake_args.py)" $(PIP) llama-cpp-python; }
+	@touch $@
+
+.venv/app: .venv/llama pyproject.toml
+	$(PIP) -e .
+	@touch $@
+
+.venv/dev: .venv/llama pyproject.toml
+	$(PIP) -e '.[dev]'
+	@touch $@
