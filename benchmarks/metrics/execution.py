@@ -40,7 +40,8 @@ class ExecutionVerdict:
     types, columns in the gold's order, and as many of them even where there are no rows.
 
     `predicted_runs` is about the SQL as written. `gold_fails` tells a broken gold, which
-    nothing can match. `error` says why a side did not run.
+    nothing can match. `error` says why a side did not run, `problem` which kind of
+    rejection it was (the `kind` of a core Problem, "" where the check found none).
     """
 
     correct: bool
@@ -49,6 +50,7 @@ class ExecutionVerdict:
     gold_fails: bool = False
     error: str = ""
     timed_out: bool = False
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class _Outcome:
     width: int = 0
     error: str = ""
     timed_out: bool = False
+    problem: str = ""
 
 
 def verdict(
@@ -113,7 +116,12 @@ def verdict(
         if not (correct or strict):
             break
     return ExecutionVerdict(
-        correct, strict, runs, error=trouble.error, timed_out=trouble.timed_out
+        correct,
+        strict,
+        runs,
+        error=trouble.error,
+        timed_out=trouble.timed_out,
+        problem=trouble.problem,
     )
 
 
@@ -138,6 +146,7 @@ def bird_verdict(
         predicted_runs=got.rows is not None,
         error=got.error,
         timed_out=got.timed_out,
+        problem=got.problem,
     )
 
 
@@ -269,7 +278,7 @@ def _execute(path: Path, sql: str, limits: Limits) -> _Outcome:
     sql = official.current_year(sql)
     checked = check(sql, database)
     if isinstance(checked, Rejection):
-        return _Outcome(None, error=checked.message)
+        return _Outcome(None, error=checked.message, problem=checked.problems[0].kind)
     try:
         result = database.run(checked, limits)
     except QueryStopped as error:

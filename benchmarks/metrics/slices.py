@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+
+from benchmarks.metrics.trees import parsed
 
 
 class Features(TypedDict):
@@ -23,9 +23,7 @@ class Features(TypedDict):
 
 def features(gold: str) -> Features:
     """Never raises, whatever the text."""
-    try:
-        tree = sqlglot.parse_one(gold, read="sqlite")
-    except (SqlglotError, RecursionError):
+    if (tree := parsed(gold)) is None:
         return Features(
             tables=0, aggregation=False, nesting=0, set_operation=False, readable=False
         )
@@ -41,18 +39,13 @@ def features(gold: str) -> Features:
 
 def _nesting(tree: exp.Expression) -> int:
     """The halves of a set operation are no deeper than the whole."""
-    return max(
-        (
-            sum(
-                isinstance(parent, (exp.Subquery, exp.In, exp.Exists, exp.CTE))
-                for parent in _ancestors(select)
-            )
-            for select in tree.find_all(exp.Select)
-        ),
-        default=0,
-    )
+    return max(map(_depth, tree.find_all(exp.Select)), default=0)
 
 
-def _ancestors(node: exp.Expression):
-    while (node := node.parent) is not None:
-        yield node
+def _depth(select: exp.Select) -> int:
+    depth = 0
+    outer = select.find_ancestor(exp.Select)
+    while outer is not None:
+        depth += 1
+        outer = outer.find_ancestor(exp.Select)
+    return depth

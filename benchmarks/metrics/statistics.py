@@ -44,12 +44,13 @@ def cluster_bootstrap(
     member = np.array([numbers.setdefault(cluster, len(numbers)) for cluster in clusters])
     sums = np.bincount(member, weights=np.asarray(values, dtype=float))
     sizes = np.bincount(member)
-    # How often each cluster is drawn, one row a resample: a mean is then two products.
     generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(
-        len(sizes), np.full(len(sizes), 1 / len(sizes)), size=resamples
-    )
-    means = drawn @ sums / (drawn @ sizes)
+    means = np.empty(resamples)
+    step = max(1, 2_000_000 // len(sizes))  # rows of draws at a time, to stay small
+    for start in range(0, resamples, step):
+        rows = min(step, resamples - start)
+        drawn = generator.integers(len(sizes), size=(rows, len(sizes)), dtype=np.int32)
+        means[start : start + rows] = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
     tail = 50 * (1 - confidence)
     low, high = np.percentile(means, [tail, 100 - tail])
     return Interval(float(np.mean(values)), float(low), float(high))

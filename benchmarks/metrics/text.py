@@ -5,22 +5,20 @@ These say nothing about whether a query is right; they compare with other people
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from statistics import fmean
 
-import sqlglot
-from sqlglot.errors import SqlglotError
+from benchmarks.metrics.trees import parsed
+
+_FENCE = re.compile(r"```(?:sqlite|sql)?", re.IGNORECASE)
 
 
 def normalised(sql: str) -> str:
     """One spelling for one text: keywords in capitals, names and spacing as sqlglot writes
     them, no final semicolon. What sqlglot cannot read only has its white space joined."""
-    try:
-        trees = sqlglot.parse(sql, read="sqlite")
-    except (SqlglotError, RecursionError):
-        trees = []
-    if len(trees) == 1 and trees[0] is not None:
-        return trees[0].sql(dialect="sqlite", normalize=True, comments=False)
+    if (tree := parsed(sql)) is not None:
+        return tree.sql(dialect="sqlite", normalize=True, comments=False)
     return " ".join(sql.split()).rstrip("; ")
 
 
@@ -62,4 +60,4 @@ def is_chatty(raw: str, sql: str) -> bool:
     `raw` is what the model wrote, `sql` what `extract_sql()` took from it.
     """
     rest = raw.replace(sql, "", 1) if sql else raw
-    return bool(rest.replace("```sqlite", "").replace("```sql", "").replace("```", "").strip(" \t\r\n;"))
+    return bool(_FENCE.sub("", rest).strip(" \t\r\n;"))

@@ -1,0 +1,234 @@
+"""Which kind of mistake is a wrong prediction?
+
+Both queries are parsed, their columns resolved to `table.column`, and their parts
+compared; the first part that differs, from the FROM clause outwards, names the mistake.
+A sorting for reading, not a proof: a query may be wrong in more than one way, and two
+different parts may mean the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlglot import exp
+
+from benchmarks.metrics.execution import ExecutionVerdict
+from benchmarks.metrics.trees import parsed
+from t2sql_tui.core.types import Schema
+
+Mistake = Literal[
+    "syntax",
+    "unknown table",
+    "unknown column",
+    "missing join",
+    "wrong join path",
+    "wrong aggregation",
+    "wrong filter value",
+    "wrong filter column",
+    "missing or extra DISTINCT, ORDER or LIMIT",
+    "wrong column set",
+    "time-out",
+    "other",
+]
+
+_OF_PROBLEM: Mapping[str, Mistake] = {
+    "empty": "syntax",
+    "syntax": "syntax",
+    "not-a-select": "syntax",
+    "several-statements": "syntax",
+    "unknown-table": "unknown table",
+    "unknown-column": "unknown column",
+    # A name that could be two columns is not the name of one.
+    "ambiguous": "unknown column",
+    # The rest parses ("wrong number of arguments to function avg()"): the trees tell more.
+}
+
+
+def classify(gold: str, predicted: str, verdict: ExecutionVerdict, schema: Schema) -> Mistake:
+    """The mistake in a prediction that `verdict` found wrong. Never raises."""
+    if verdict.timed_out:
+        return "time-out"
+    if verdict.problem in _OF_PROBLEM:
+        return _OF_PROBLEM[verdict.problem]
+    trees = parsed(gold), parsed(predicted)
+    if not all(isinstance(tree, exp.Query) for tree in trees):
+        return "other"
+    return _first_difference(*(_parts(tree, schema) for tree in trees))
+
+
+def _first_difference(gold: _Parts, predicted: _Parts) -> Mistake:
+    tables, wanted = set(predicted.tables), set(gold.tables)
+    if tables < wanted:
+        return "missing join"
+    if tables != wanted or gold.joins != predicted.joins:
+        return "wrong join path"
+    if gold.aggregates != predicted.aggregates:
+        return "wrong aggregation"
+    if {column for column, *_ in gold.filters} != {column for column, *_ in predicted.filters}:
+        return "wrong filter column"
+    if gold.filters != predicted.filters:
+        return "wrong filter value"
+    # An order where the gold has none is no mistake.
+    if gold.limits != predicted.limits or (gold.order and gold.order != predicted.order):
+        return "missing or extra DISTINCT, ORDER or LIMIT"
+    if gold.outputs != predicted.outputs:
+        return "wrong column set"
+    if gold.groups != predicted.groups or gold.arguments != predicted.arguments:
+        return "wrong aggregation"
+    if gold.distinct != predicted.distinct:
+        return "missing or extra DISTINCT, ORDER or LIMIT"
+    if gold.tables != predicted.tables:
+        return "wrong join path"
+    return "other"
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a query is made of, subqueries included; columns as "table.column".
+
+    Columns that the query itself joins are one, except in `joins`. `filters` are (column,
+    operator, values). `aggregates` are names, `arguments` whole calls, outside ORDER BY.
+    """
+
+    tables: Counter[str]
+    joins: frozenset[frozenset[str]]
+    aggregates: Counter[str]
+    arguments: Counter[str]
+    filters: frozenset[tuple[str, str, str]]
+    groups: frozenset[str]
+    outputs: Counter[str]
+    order: tuple[str, ...]
+    limits: Counter[str]
+    distinct: int
+
+
+def _parts(tree: exp.Query, schema: Schema) -> _Parts:
+    """Changes the tree."""
+    ctes = {cte.alias_or_name.lower() for cte in tree.find_all(exp.CTE)}
+    tables = Counter(
+        table.name.lower()
+        for table in tree.find_all(exp.Table)
+        if table.name.lower() not in ctes
+    )
+    _resolve_columns(tree, schema)
+    joins = frozenset(_joins(tree))
+    same = _joined_columns(joins)
+    for column in tree.find_all(exp.Column):
+        if column.name in same:
+            column.replace(exp.column(same[column.name]))
+    calls = [
+        call for call in tree.find_all(exp.AggFunc) if call.find_ancestor(exp.Order) is None
+    ]
+    outermost = tree
+    while isinstance(outermost, (exp.SetOperation, exp.Subquery)):
+        outermost = outermost.this
+    return _Parts(
+        tables=tables,
+        joins=joins,
+        aggregates=Counter(call.key for call in calls),
+        arguments=Counter(_text(call) for call in calls),
+        filters=frozenset(_filters(tree)),
+        groups=frozenset(
+            _text(item) for group in tree.find_all(exp.Group) for item in group.expressions
+        ),
+        outputs=Counter(_text(item.unalias()) for item in outermost.selects),
+        order=tuple(_text(order) for order in tree.find_all(exp.Order)),
+        limits=Counter(_text(limit) for limit in tree.find_all(exp.Limit)),
+        distinct=sum(1 for _ in tree.find_all(exp.Distinct)),
+    )
+
+
+def _text(node: exp.Expression) -> str:
+    """DISTINCT is compared apart; count(x) is count(*) but for NULLs."""
+    copy = node.copy()
+    for distinct in list(copy.find_all(exp.Distinct)):
+        if distinct.expressions:
+            distinct.replace(distinct.expressions[0])
+    return copy.sql(dialect="sqlite").lower()
+
+
+def _resolve_columns(tree: exp.Expression, schema: Schema) -> None:
+    """Write every column as one name "table.column", and as a text what SQLite takes for
+    one: a double-quoted name that is no column."""
+    found = [(column, _resolved(column, schema)) for column in tree.find_all(exp.Column)]
+    for column, name in found:
+        if name is None and column.this.quoted and not column.table:
+            column.replace(exp.Literal.string(column.name))
+        elif isinstance(column.this, exp.Identifier):
+            column.replace(exp.column((name or column.name).lower()))
+
+
+def _resolved(column: exp.Column, schema: Schema) -> str | None:
+    select = column.find_ancestor(exp.Select)
+    while select is not None:
+        for alias, name in _sources(select):
+            table = schema.table(name)
+            if column.table and column.table.lower() != alias:
+                continue
+            if table and any(c.name.lower() == column.name.lower() for c in table.columns):
+                return f"{table.name}.{column.name}".lower()
+        select = select.find_ancestor(exp.Select)
+    return None
+
+
+def _sources(select: exp.Select) -> Iterator[tuple[str, str]]:
+    """(alias, table) of the tables in FROM and JOIN."""
+    clause = select.args.get("from_") or select.args.get("from")
+    sources = [clause.this] if clause else []
+    sources += [join.this for join in select.args.get("joins") or ()]
+    for source in sources:
+        if isinstance(source, exp.Table):
+            yield source.alias_or_name.lower(), source.name
+
+
+def _joins(tree: exp.Expression) -> Iterator[frozenset[str]]:
+    """Pairs of columns that are set equal, by `=` or by `IN (SELECT ...)`."""
+    for equal in tree.find_all(exp.EQ):
+        if isinstance(equal.left, exp.Column) and isinstance(equal.right, exp.Column):
+            yield frozenset((equal.left.name, equal.right.name))
+    for member in tree.find_all(exp.In):
+        query = member.args.get("query")
+        if query is not None and isinstance(member.this, exp.Column):
+            for output in query.unnest().selects[:1]:
+                yield frozenset((member.this.name, output.name))
+
+
+def _joined_columns(joins: frozenset[frozenset[str]]) -> dict[str, str]:
+    """One name for all the columns that a chain of joins sets equal."""
+    groups: list[frozenset[str]] = []
+    for pair in joins:
+        touching = [group for group in groups if group & pair]
+        groups = [group for group in groups if group not in touching]
+        groups.append(pair.union(*touching))
+    return {column: min(group) for group in groups for column in group}
+
+
+_COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like, exp.Glob, exp.Is)
+
+
+def _filters(tree: exp.Expression) -> Iterator[tuple[str, str, str]]:
+    """(column, operator, values) of the conditions that compare with a constant or with a
+    subquery, whose own text does not count here."""
+    for node in tree.find_all(*_COMPARISONS, exp.Between, exp.In):
+        if isinstance(node, exp.Between):
+            values = [node.args["low"], node.args["high"]]
+        elif isinstance(node, exp.In):
+            values = [node.args["query"]] if node.args.get("query") else node.expressions
+        else:
+            values = [node.expression]
+        this = node.this
+        if len(values) == 1 and isinstance(this, exp.Literal):
+            this, values = values[0], [this]
+        values = [_constant(value) for value in values]
+        if None not in values:
+            negated = "not " if isinstance(node.parent, exp.Not) else ""
+            yield _text(this), negated + node.key, ", ".join(map(str, values))
+
+
+def _constant(value: exp.Expression) -> str | None:
+    if value.find(exp.Query):
+        return "(SELECT)"
+    return None if value.find(exp.Column) else value.sql(dialect="sqlite")
