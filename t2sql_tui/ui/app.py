@@ -17,6 +17,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar
 from textual.theme import Theme
 
 from t2sql_tui.core.ask import prompt_for
@@ -34,10 +35,14 @@ from t2sql_tui.ui.messages import (
     WorkFailed,
 )
 from t2sql_tui.ui.screens.workbench import Workbench
+from t2sql_tui.ui.widgets.scrollbar import ThinBar
 
 BackendFactory = Callable[[Callable[[int, int], None]], Backend]
 _CLIPBOARD_BYTES = 1_000_000  # terminals drop more than this, or hang on it
 _QUIT_SECONDS = 2.0  # between two presses of ctrl+c
+
+
+ScrollBar.renderer = ThinBar
 
 
 class T2SQLApp(App[None]):
@@ -385,6 +390,12 @@ class T2SQLApp(App[None]):
 
         await asyncio.to_thread(close)
 
+    def get_key_display(self, binding: Binding) -> str:
+        key = binding.key
+        if key.startswith("ctrl+"):
+            return "^" + key.removeprefix("ctrl+")
+        return _KEY_NAMES.get(key, key.upper() if key[:1] == "f" and key[1:].isdigit() else key)
+
     # --- the command palette ------------------------------------------------------
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
@@ -402,6 +413,8 @@ class T2SQLApp(App[None]):
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
         yield SystemCommand("Quit", "Key: ctrl+q", self.action_quit)
 
+
+_KEY_NAMES = {"enter": "Enter", "escape": "Esc", "slash": "/", "enter,space": "Enter"}
 
 # What an action is called where there is room for more than the footer has.
 _COMMANDS = {

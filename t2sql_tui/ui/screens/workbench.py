@@ -14,7 +14,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 from textual.screen import Screen
-from textual.widgets import Footer, TextArea
+from textual.widgets import TextArea
 
 from t2sql_tui.core.ask import ask
 from t2sql_tui.core.check import check
@@ -48,6 +48,7 @@ from t2sql_tui.ui.messages import (
     WorkFailed,
 )
 from t2sql_tui.ui.widgets.grid import ResultGrid
+from t2sql_tui.ui.widgets.keybar import KeyBar
 from t2sql_tui.ui.widgets.question import QuestionBox
 from t2sql_tui.ui.widgets.results import Results, seconds
 from t2sql_tui.ui.widgets.schema import SchemaPane, SchemaTree
@@ -126,7 +127,7 @@ class Workbench(Screen[None]):
                 yield SQLPane()
                 yield StatusLine()
                 yield Results()
-        yield Footer(compact=True)
+        yield KeyBar(compact=True)
 
     def on_mount(self) -> None:
         self.top.show_file(self.file_name, "opening…")
@@ -213,7 +214,7 @@ class Workbench(Screen[None]):
             self.status.show("Nothing to ask here.", "ctrl+o opens another file")
             return
         self.status.show("You see the SQL before it runs, and it can only read.")
-        self.results.show_words("Try one of these", self.examples or starters(schema))
+        self.results.show_words("", self.examples or starters(schema))
 
     def _look_at_file(self) -> None:
         """Has somebody else changed the file? Two `stat` calls, so done here."""
@@ -380,9 +381,10 @@ class Workbench(Screen[None]):
         self._shown_sql = self.sql.text
         self.phase = "proposed"
         self._describe_query()
+        self._show_conversation()
 
     def _describe_query(self) -> None:
-        what = describe_reads(self.reads)
+        what = self._what_is_read()
         left_out = self.answer.generations[-1].prompt.left_out if self.answer else ()
         if left_out:
             names = ", ".join(map(one_line, left_out[:4])) + ("…" if len(left_out) > 4 else "")
@@ -393,6 +395,10 @@ class Workbench(Screen[None]):
             )
         else:
             self.status.show(f"Reads {what}, and changes nothing.", "a runs it", "good")
+
+    def _what_is_read(self) -> str:
+        assert self.database
+        return describe_reads(self.reads, self.database.schema)
 
     def _refuse(self, rejection: Rejection, words: str = "") -> None:
         self.checked, self.rejection = None, rejection
@@ -422,14 +428,16 @@ class Workbench(Screen[None]):
         self._show_conversation()
 
     def _show_conversation(self) -> None:
-        if self.turn:
+        """Say whether a question stands alone or follows another."""
+        asking = self.phase == "generating"
+        if self.turn and asking:
             asked = one_line(self.turn.question)
             asked = asked[:39] + "…" if len(asked) > 40 else asked
-            self.box.border_subtitle = f"follows “{asked}” · ctrl+n starts anew"
-            self.box.placeholder = "Ask a follow-up, or press ctrl+n for a new question"
+            self.box.border_subtitle = f"follows “{asked}”"
+        elif self.turn:
+            self.box.border_subtitle = "the next one follows this · ctrl+n starts anew"
         else:
             self.box.border_subtitle = ""
-            self.box.placeholder = "Ask about this data in your own words"
 
     # --- approving, editing, running ----------------------------------------------
 
@@ -498,8 +506,7 @@ class Workbench(Screen[None]):
         result = event.result
         more = event.rows > self.app.limits.rows
         self.phase = "done"
-        self._describe_query()
-        self.status.show(f"Read {describe_reads(self.reads)}, and changed nothing.", "", "good")
+        self.status.show(f"Read {self._what_is_read()}, and changed nothing.", "", "good")
         if result.rows:
             self.results.show_result(result, event.rows, keep_view=more)
             if self.focused is None or self.sql.editor.has_focus:
@@ -665,6 +672,7 @@ class Workbench(Screen[None]):
             self.sql.editor.focus()
         else:
             self.box.focus()
+            self.box.select_all()  # typing replaces the question, an arrow key keeps it
 
     def action_results(self) -> None:
         """F5: run what waits to be run; else go to the rows."""
@@ -749,15 +757,20 @@ def file_stamp(path: Path) -> tuple[tuple[int, int, int] | None, ...]:
     return tuple(stamps)
 
 
-def describe_reads(reads: dict[str, tuple[str, ...]]) -> str:
-    """orders (id, total), customers (name)"""
-    if not reads:
-        return "no table"
+def describe_reads(reads: dict[str, tuple[str, ...]], schema: Schema) -> str:
+    """orders (id, total), customers (all 9 columns)"""
     parts = []
-    for table, columns in list(reads.items())[:6]:
-        names = ", ".join(map(one_line, columns[:8])) + (", …" if len(columns) > 8 else "")
-        parts.append(f"{one_line(table)} ({names})" if names else one_line(table))
-    return ", ".join(parts) + (f" and {len(reads) - 6} more" if len(reads) > 6 else "")
+    for name, columns in list(reads.items())[:6]:
+        table = schema.table(name)
+        if not columns:
+            what = ""
+        elif table and len(columns) > 3 and len(columns) == len(table.columns):
+            what = f" (all {len(columns)} columns)"
+        else:
+            what = f" ({', '.join(map(one_line, columns[:8]))}{', …' if len(columns) > 8 else ''})"
+        parts.append(one_line(name) + what)
+    more = f" and {len(reads) - 6} more" if len(reads) > 6 else ""
+    return (", ".join(parts) + more) or "no table"
 
 
 def starters(schema: Schema) -> list[str]:

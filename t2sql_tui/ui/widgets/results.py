@@ -75,21 +75,22 @@ class Results(Vertical):
 
     # --- what is shown ------------------------------------------------------------
 
-    def show_words(self, words: str | Content, examples: list[str] | None = None) -> None:
-        """Show words in place of rows, and questions to pick from."""
+    def show_words(self, words: str, examples: list[str] | None = None) -> None:
+        """Show words in place of rows, or questions to pick from."""
         self.grid.display = False
         self.query_one("#grid-filter").display = False
         self.query_one("#empty").display = True
-        self.query_one("#empty-words", Static).update(words)
+        self.query_one("#empty-words", Static).update(Content(words))
+        self.query_one("#empty-words").display = bool(words)
         options = self.query_one("#examples", OptionList)
         options.display = bool(examples)
         options.clear_options()
         # Content, not str: a question with [brackets] is no markup.
-        options.add_options(Option(Content(question)) for question in examples or ())
+        options.add_options(Option(Content.assemble(("› ", "$text-accent"), question)) for question in examples or ())
         self._examples = examples or []
-        self.border_title = "Results"
-        self.border_subtitle = ""
         self.set_stale(False)
+        self.border_title = "Try one of these" if examples else "Results"
+        self.border_subtitle = ""
 
     def show_result(self, result: QueryResult, limit: int, *, keep_view: bool = False) -> None:
         self.limit = limit
