@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -98,7 +99,7 @@ def run_suite(
 def _run_name(
     suite: str, model: str, limit: int | None, seed: int, candidates: int, repairs: int
 ) -> str:
-    parts = [suite.replace(":", "-").replace("/", "-").strip("-"), Path(model).stem]
+    parts = [re.sub(r"[^\w.]+", "-", suite).strip("-"), Path(model).name.removesuffix(".gguf")]
     parts += [f"n{limit}-s{seed}"] if limit else []
     parts += [f"k{candidates}"] if candidates > 1 else []
     parts += [f"r{repairs}"] if repairs else []
