@@ -16,7 +16,7 @@ from typing import Literal
 from sqlglot import exp
 
 from benchmarks.metrics.execution import ExecutionVerdict
-from benchmarks.metrics.trees import parsed
+from benchmarks.metrics.trees import comparisons, joined_pairs, parsed, resolve_columns
 from t2sql_tui.core.types import Schema
 
 Mistake = Literal[
@@ -113,8 +113,8 @@ def _parts(tree: exp.Query, schema: Schema) -> _Parts:
         for table in tree.find_all(exp.Table)
         if table.name.lower() not in ctes
     )
-    _resolve_columns(tree, schema)
-    joins = frozenset(_joins(tree))
+    resolve_columns(tree, schema)
+    joins = frozenset(joined_pairs(tree))
     same = _joined_columns(joins)
     for column in tree.find_all(exp.Column):
         if column.name in same:
@@ -150,52 +150,6 @@ def _text(node: exp.Expression) -> str:
     return copy.sql(dialect="sqlite").lower()
 
 
-def _resolve_columns(tree: exp.Expression, schema: Schema) -> None:
-    """Write every column as one name "table.column", and as a text what SQLite takes for
-    one: a double-quoted name that is no column."""
-    found = [(column, _resolved(column, schema)) for column in tree.find_all(exp.Column)]
-    for column, name in found:
-        if name is None and column.this.quoted and not column.table:
-            column.replace(exp.Literal.string(column.name))
-        elif isinstance(column.this, exp.Identifier):
-            column.replace(exp.column((name or column.name).lower()))
-
-
-def _resolved(column: exp.Column, schema: Schema) -> str | None:
-    select = column.find_ancestor(exp.Select)
-    while select is not None:
-        for alias, name in _sources(select):
-            table = schema.table(name)
-            if column.table and column.table.lower() != alias:
-                continue
-            if table and any(c.name.lower() == column.name.lower() for c in table.columns):
-                return f"{table.name}.{column.name}".lower()
-        select = select.find_ancestor(exp.Select)
-    return None
-
-
-def _sources(select: exp.Select) -> Iterator[tuple[str, str]]:
-    """(alias, table) of the tables in FROM and JOIN."""
-    clause = select.args.get("from_") or select.args.get("from")
-    sources = [clause.this] if clause else []
-    sources += [join.this for join in select.args.get("joins") or ()]
-    for source in sources:
-        if isinstance(source, exp.Table):
-            yield source.alias_or_name.lower(), source.name
-
-
-def _joins(tree: exp.Expression) -> Iterator[frozenset[str]]:
-    """Pairs of columns that are set equal, by `=` or by `IN (SELECT ...)`."""
-    for equal in tree.find_all(exp.EQ):
-        if isinstance(equal.left, exp.Column) and isinstance(equal.right, exp.Column):
-            yield frozenset((equal.left.name, equal.right.name))
-    for member in tree.find_all(exp.In):
-        query = member.args.get("query")
-        if query is not None and isinstance(member.this, exp.Column):
-            for output in query.unnest().selects[:1]:
-                yield frozenset((member.this.name, output.name))
-
-
 def _joined_columns(joins: frozenset[frozenset[str]]) -> dict[str, str]:
     """One name for all the columns that a chain of joins sets equal."""
     groups: list[frozenset[str]] = []
@@ -206,26 +160,14 @@ def _joined_columns(joins: frozenset[frozenset[str]]) -> dict[str, str]:
     return {column: min(group) for group in groups for column in group}
 
 
-_COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like, exp.Glob, exp.Is)
-
-
 def _filters(tree: exp.Expression) -> Iterator[tuple[str, str, str]]:
-    """(column, operator, values) of the conditions that compare with a constant or with a
+    """(column, operator, values) of the conditions that compare with constants, or with a
     subquery, whose own text does not count here."""
-    for node in tree.find_all(*_COMPARISONS, exp.Between, exp.In):
-        if isinstance(node, exp.Between):
-            values = [node.args["low"], node.args["high"]]
-        elif isinstance(node, exp.In):
-            values = [node.args["query"]] if node.args.get("query") else node.expressions
-        else:
-            values = [node.expression]
-        this = node.this
-        if len(values) == 1 and isinstance(this, exp.Literal):
-            this, values = values[0], [this]
-        values = [_constant(value) for value in values]
-        if None not in values:
+    for node, this, values in comparisons(tree):
+        constants = [_constant(value) for value in values]
+        if None not in constants:
             negated = "not " if isinstance(node.parent, exp.Not) else ""
-            yield _text(this), negated + node.key, ", ".join(map(str, values))
+            yield _text(this), negated + node.key, ", ".join(map(str, constants))
 
 
 def _constant(value: exp.Expression) -> str | None:
