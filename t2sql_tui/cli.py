@@ -241,7 +241,7 @@ def doctor(database: Path | None, demo: str | None, model: str | None) -> None:
 
     Ends with exit code 1 if anything does not hold.
     """
-    from t2sql_tui.backends.gguf import diagnose
+    from t2sql_tui.backends.diagnosis import diagnose
     from t2sql_tui.core.catalog import find_model
     from t2sql_tui.core.doctor import run_doctor
 

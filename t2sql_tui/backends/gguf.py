@@ -22,7 +22,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -30,11 +29,10 @@ from typing import Any
 import numpy as np
 import platformdirs
 
+from t2sql_tui.backends.decoding import Answer, begin_answers
 from t2sql_tui.backends.kvcache import PrefixCache, overlap
-from t2sql_tui.backends.streaming import AnswerText
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.types import (
-    Candidate,
     Generation,
     GenerationSettings,
     ModelSpec,
@@ -49,10 +47,6 @@ MAX_CANDIDATES = 16
 BATCH = 512
 #: Shorter prefixes are evaluated faster than they are stored.
 WORTH_KEEPING = 48
-#: Candidates after the first are sampled; at this temperature where none is asked for,
-#: from the tokens at least MIN_P as likely as the likeliest.
-SAMPLING_TEMPERATURE = 0.8
-MIN_P = 0.05
 
 _log: deque[str] = deque(maxlen=40)
 
@@ -136,20 +130,6 @@ class _Guard:
 
     def _interrupted(self, *_: object) -> None:
         self._error = KeyboardInterrupt()
-
-
-@dataclass
-class _Answer:
-    """One candidate while it is being written, in sequence `sequence`."""
-
-    sequence: int
-    stream: AnswerText
-    temperature: float
-    random: np.random.Generator
-    position: int
-    tokens: list[int] = field(default_factory=list)
-    logprob: float = 0.0
-    ended: bool = False
 
 
 class GGUFBackend:
@@ -281,16 +261,12 @@ class GGUFBackend:
         tokens = prefix + self.tokenize(prompt.suffix)
         count = max(1, min(settings.candidates, MAX_CANDIDATES))
         room = self._check_room(tokens, count)
-        answers = [
-            _Answer(
-                sequence=place,
-                stream=AnswerText(prompt.stop, None if place else on_text),
-                temperature=_temperature(settings, place),
-                random=np.random.default_rng((settings.seed, place)),
-                position=len(tokens),
-            )
-            for place in range(count)
-        ]
+        vocabulary = self._vocabulary
+        answers = begin_answers(
+            prompt, settings, count, on_text,
+            new_piece=lambda: self._piece,
+            ends=lambda token: library().llama_vocab_is_eog(vocabulary, token),
+        )
         cached, first_token, cancelled = 0, 0.0, False
         try:
             cached = self._evaluate_prefix(prefix, should_stop, wanted=tokens)
@@ -304,10 +280,7 @@ class GGUFBackend:
         ended = answers[0].ended
         return Generation(
             prompt,
-            tuple(
-                Candidate(a.stream.close(), logprob=a.logprob, tokens=len(a.tokens))
-                for a in answers
-            ),
+            tuple(answer.candidate() for answer in answers),
             self.spec.name,
             prompt_tokens=len(tokens),
             cached_tokens=cached,
@@ -319,46 +292,37 @@ class GGUFBackend:
 
     def _decode(
         self,
-        answers: Sequence[_Answer],
+        answers: Sequence[Answer],
         logits: np.ndarray,
         max_tokens: int,
         should_stop: ShouldStop | None,
     ) -> bool:
-        """Write the answers, one token each a step, all in one batch.
+        """Write the answers, a token each in every step, all in one batch.
 
         `logits` are those after the prompt, shape (vocabulary,). Returns whether it was
         cancelled.
         """
         llama = library()
-        for answer in answers[1:]:
-            llama.llama_memory_seq_cp(self._memory, 0, answer.sequence, -1, -1)
-        rows = [logits] * len(answers)
-        writing = list(answers)
+        for sequence in range(1, len(answers)):
+            llama.llama_memory_seq_cp(self._memory, 0, sequence, -1, -1)
+        start = len(self._cells)
+        writing = list(enumerate(answers))  # with their sequences
+        rows = [logits] * len(writing)
         for step in range(max_tokens):
-            for answer, row in zip(writing, rows):
-                self._write_token(answer, row)
-            writing = [answer for answer in writing if not answer.ended]
+            for (_, answer), row in zip(writing, rows):
+                answer.write(row)
+            writing = [(sequence, answer) for sequence, answer in writing if not answer.ended]
             if not writing or step + 1 == max_tokens:
                 return False
             if should_stop and should_stop():
                 return True
             self._decode_batch(
-                [(a.tokens[-1], a.position + step, a.sequence, True) for a in writing]
+                [(answer.tokens[-1], start + step, sequence, True) for sequence, answer in writing]
             )
-            if writing[0].sequence == 0:
-                self._cells.append(writing[0].tokens[-1])
+            if writing[0][0] == 0:
+                self._cells.append(answers[0].tokens[-1])
             rows = [self._logits(place) for place in range(len(writing))]
         return False
-
-    def _write_token(self, answer: _Answer, logits: np.ndarray) -> None:
-        """The one place where logits become a token of an answer."""
-        token, logprob = choose(logits, answer.temperature, answer.random)
-        answer.tokens.append(token)
-        answer.logprob += logprob
-        if library().llama_vocab_is_eog(self._vocabulary, token):
-            answer.ended = True
-        else:
-            answer.ended = answer.stream.feed(self._piece(token))
 
     # --- evaluating ---------------------------------------------------------------
 
@@ -485,30 +449,6 @@ class GGUFBackend:
                 "Ask with fewer tables, or a shorter question.",
             )
         return room
-
-
-def choose(
-    logits: np.ndarray, temperature: float, random: np.random.Generator
-) -> tuple[int, float]:
-    """A token and its log-probability (at temperature 1) from logits of shape (vocabulary,).
-
-    Temperature 0 takes the likeliest; else one is drawn from those at least MIN_P as
-    likely as it (min-p sampling, arXiv 2407.01082), which needs no sorting.
-    """
-    token = int(logits.argmax())
-    top = float(logits[token])
-    if temperature > 0:
-        likely = np.flatnonzero(logits >= top + temperature * math.log(MIN_P))
-        weights = np.exp((logits[likely] - top) / temperature)
-        token = int(random.choice(likely, p=weights / weights.sum()))
-    return token, float(logits[token]) - top - math.log(float(np.exp(logits - top).sum()))
-
-
-def _temperature(settings: GenerationSettings, place: int) -> float:
-    """Of several candidates the first is greedy, the others are sampled."""
-    if settings.candidates <= 1:
-        return settings.temperature
-    return 0.0 if place == 0 else settings.temperature or SAMPLING_TEMPERATURE
 
 
 # --- loading ----------------------------------------------------------------------

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from t2sql_tui.backends import gguf, load_backend
+from t2sql_tui.backends import decoding, gguf, load_backend
 from t2sql_tui.core.catalog import find_model
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.types import GenerationSettings, Prompt
@@ -37,7 +37,7 @@ def load(tiny_gguf, tmp_path):
 def say(monkeypatch, backend, *tokens):
     """Make the backend choose these tokens in turn, whatever the logits say."""
     script = iter(tokens)
-    monkeypatch.setattr(gguf, "choose", lambda *_: (next(script), -0.5))
+    monkeypatch.setattr(decoding, "choose", lambda *_: (next(script), -0.5))
 
 
 def ids(backend, text):
