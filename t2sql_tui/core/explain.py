@@ -5,9 +5,8 @@ The steps come from sqlglot's tree; the tables, columns and plan from SQLite its
 
 from __future__ import annotations
 
-import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from t2sql_tui.core.types import CheckedQuery
+from t2sql_tui.core.names import quote_identifier
+from t2sql_tui.core.types import CheckedQuery, Schema
 
 if TYPE_CHECKING:
     from t2sql_tui.core.database import Database
@@ -35,17 +35,25 @@ class Step:
             yield from part.lines(depth + 1)
 
 
-def explain(sql: str) -> tuple[Step, ...]:
+def explain(sql: str, schema: Schema | None = None) -> tuple[Step, ...]:
     """The steps of one SELECT, in the order in which to think of them.
 
+    With the schema, "Oslo" in double quotes is known to be text where no column is called
+    so, as SQLite itself reads it (https://sqlite.org/quirks.html#dblquote).
+
     What this has no words for is quoted as SQL, so nothing is left out. SQL that sqlglot
-    cannot parse gives no steps.
+    cannot parse, or that is nested too deeply, gives no steps.
     """
     try:
         tree = sqlglot.parse_one(sql, read="sqlite")
-    except SqlglotError:
+        if not isinstance(tree, exp.Query | exp.Values):
+            return ()
+        if schema:
+            _name_texts(tree, schema)
+        _name_tables(tree)
+        return tuple(_query(tree))
+    except (SqlglotError, RecursionError):
         return ()
-    return tuple(_query(tree)) if isinstance(tree, exp.Query) else ()
 
 
 def columns_read(query: CheckedQuery, database: Database) -> dict[str, tuple[str, ...]]:
@@ -83,6 +91,71 @@ def query_plan(query: CheckedQuery, database: Database) -> tuple[tuple[int, str]
     return tuple(lines)
 
 
+# --- names ------------------------------------------------------------------------
+
+
+def _name_texts(tree: exp.Expression, schema: Schema) -> None:
+    names = {column.name.lower() for table in schema.tables for column in table.columns}
+    names |= {"rowid", "oid", "_rowid_"}
+    names |= {alias.alias.lower() for alias in tree.find_all(exp.Alias)}
+    for alias in tree.find_all(exp.TableAlias):
+        names |= {name.name.lower() for name in alias.columns}
+    for column in list(tree.find_all(exp.Column)):
+        quoted = isinstance(column.this, exp.Identifier) and column.this.quoted
+        if quoted and not column.table and column.name.lower() not in names:
+            column.replace(exp.Literal.string(column.name))
+
+
+def _name_tables(tree: exp.Expression) -> None:
+    """Call tables and columns by their own names where no doubt can arise.
+
+    An alias goes where its table is read only once among the queries that can see it. A
+    column of the only table of its own query needs no table name at all.
+    """
+    selects = list(tree.find_all(exp.Select))
+    sources = {id(select): _sources(select) for select in selects}
+    known_as: dict[int, dict[str, str]] = {}
+    for select in selects:
+        inside = [s for other in select.find_all(exp.Select) for s in sources[id(other)]]
+        around = [s for other in _around(select) for s in sources[id(other)]]
+        seen = [s.name.lower() for s in inside + around if isinstance(s, exp.Table)]
+        known_as[id(select)] = {
+            source.alias.lower(): source.name
+            for source in sources[id(select)]
+            if isinstance(source, exp.Table) and source.alias
+            and seen.count(source.name.lower()) == 1
+        }  # fmt: skip
+    for column in list(tree.find_all(exp.Column)):
+        home = select = column.find_ancestor(exp.Select)
+        name = column.table.lower()
+        while name and select:
+            if name in {source.alias_or_name.lower() for source in sources[id(select)]}:
+                if select is home and len(sources[id(select)]) == 1:
+                    if not isinstance(column.this, exp.Star):
+                        column.set("table", None)
+                elif name in known_as[id(select)]:
+                    column.set("table", exp.to_identifier(known_as[id(select)][name]))
+                break
+            select = select.find_ancestor(exp.Select)
+    for select in selects:
+        for source in sources[id(select)]:
+            if source.alias.lower() in known_as[id(select)]:
+                source.set("alias", None)
+
+
+def _sources(select: exp.Select) -> list[exp.Expression]:
+    """What a SELECT reads directly: tables and inner queries."""
+    first = select.args.get("from_") or select.args.get("from")
+    joined = [join.this for join in select.args.get("joins") or ()]
+    return ([first.this] if first else []) + joined
+
+
+def _around(select: exp.Select) -> Iterator[exp.Select]:
+    """The queries that `select` is inside of."""
+    while select := select.find_ancestor(exp.Select):
+        yield select
+
+
 # --- queries ----------------------------------------------------------------------
 
 
@@ -92,10 +165,9 @@ def _query(query: exp.Expression) -> list[Step]:
     steps = []
     if with_ := query.args.get("with_") or query.args.get("with"):
         for cte in with_.expressions:
-            how = "again and again, " if with_.args.get("recursive") and _refers(cte) else ""
-            steps.append(
-                Step(f"First works out {cte.alias}, {how}for use below:", tuple(_query(cte.this)))
-            )
+            recursive = with_.args.get("recursive") and _refers(cte)
+            how = ", step by step from its own rows" if recursive else ""
+            steps.append(Step(f"First works out {cte.alias}{how}:", tuple(_query(cte.this))))
     if isinstance(query, exp.SetOperation):
         steps += _set_operation(query)
     elif isinstance(query, exp.Select):
@@ -135,14 +207,17 @@ def _select(select: exp.Select) -> list[Step]:
         steps.append(Step(f"Keeps the rows where {_condition(where.this)}.", _inner(where.this)))
     if group := select.args.get("group"):
         keys = [_in_words(_by_number(key, select)) for key in group.expressions]
-        steps.append(Step(f"Makes one group for each {_list(keys)}."))
+        steps.append(Step(f"Makes one group for each {_list(keys)}.", _inner(group)))
     if having := select.args.get("having"):
         text = f"Keeps the groups where {_condition(having.this)}."
         steps.append(Step(text, _inner(having.this)))
     shown = [_shown(column) for column in select.expressions]
     verb = "Shows, without repeats," if select.args.get("distinct") else "Shows"
-    inner = tuple(step for column in select.expressions for step in _inner(column))
-    steps.append(Step(f"{verb} {_list(shown)}.", inner))
+    named = [
+        Step(f"where {_sql(window).replace(' OVER ', ' is ', 1)}.")
+        for window in select.args.get("windows") or ()
+    ]
+    steps.append(Step(f"{verb} {_list(shown)}.", (*named, *_inner(*select.expressions))))
     return steps + _ending(select)
 
 
@@ -151,7 +226,7 @@ def _ending(query: exp.Query) -> list[Step]:
     steps = []
     order = query.args.get("order")
     if order:
-        steps.append(Step(f"Sorts by {_list([_sorting(o, query) for o in order.expressions])}."))
+        steps.append(Step(f"Sorts by {_sorted_by(order, query)}.", _inner(order)))
     limit, offset = query.args.get("limit"), query.args.get("offset")
     if limit:
         count = _sql(limit.expression)
@@ -173,16 +248,19 @@ def _source(verb: str, source: exp.Expression) -> Step:
 def _table(source: exp.Expression) -> str:
     if not isinstance(source, exp.Table):
         return _sql(source)
-    name = source.name or _sql(source)
     alias = source.alias
-    return f"{name} (called {alias})" if alias and alias.lower() != name.lower() else name
+    plain = isinstance(source.this, exp.Identifier)  # not a function such as json_each()
+    name = quote_identifier(source.name) if plain else _sql(source.this)
+    called = alias and alias.lower() != source.name.lower()
+    return f"{name} (called {quote_identifier(alias)})" if called else name
 
 
 def _join(join: exp.Join) -> Step:
     step = _source("Adds", join.this)
     side = (join.side or "").upper()
     text = step.text.rstrip(".:")
-    if on := join.args.get("on"):
+    on = join.args.get("on")
+    if on and not (isinstance(on, exp.Boolean) and on.this):  # sqlglot's own ON TRUE
         text += f", matching rows where {_condition(on)}"
     elif using := join.args.get("using"):
         text += f", matching rows with the same {_list([u.name for u in using])}"
@@ -195,17 +273,21 @@ def _join(join: exp.Join) -> Step:
         "RIGHT": "; its rows without a match stay, with NULLs",
         "FULL": "; rows without a match stay on both sides, with NULLs",
     }.get(side, "")
-    return Step(f"{text}{kept}{':' if step.parts else '.'}", step.parts)
+    parts = step.parts + (_inner(on) if on else ())
+    return Step(f"{text}{kept}{':' if step.parts else '.'}", parts)
 
 
-def _inner(node: exp.Expression) -> tuple[Step, ...]:
-    """Steps for the subqueries directly below `node`."""
+def _inner(*nodes: exp.Expression) -> tuple[Step, ...]:
+    """Steps for the subqueries directly below `nodes`, siblings of one query."""
     found = []
-    for query in node.find_all(exp.Select, exp.SetOperation):
-        parent = query.find_ancestor(exp.Select, exp.SetOperation)
-        if parent is None or parent is node.find_ancestor(exp.Select, exp.SetOperation):
-            found.append(Step("where the inner query is:", tuple(_query(query))))
-    return tuple(found)
+    for node in nodes:
+        around = node.find_ancestor(exp.Select, exp.SetOperation)
+        for query in node.find_all(exp.Select, exp.SetOperation, bfs=False):
+            if query.find_ancestor(exp.Select, exp.SetOperation) is around:
+                found.append(tuple(_query(query)))
+    if len(found) == 1:
+        return (Step("where the inner query is:", found[0]),)
+    return tuple(Step(f"where inner query {n} is:", steps) for n, steps in enumerate(found, 1))
 
 
 # --- columns ----------------------------------------------------------------------
@@ -215,8 +297,19 @@ _AGGREGATES = {
     exp.Avg: "the average of",
     exp.Min: "the smallest",
     exp.Max: "the largest",
-    exp.GroupConcat: "a list of the",
+    exp.GroupConcat: "a list of",
 }
+_SIGNS = {exp.Add: "+", exp.Sub: "−", exp.Mul: "×", exp.Div: "÷"}
+_PARTS_OF_A_DATE = {
+    "%Y": "the year of", "%m": "the month of", "%d": "the day of", "%Y-%m": "the year and month of",
+    "%w": "the weekday (0 is Sunday) of", "%H": "the hour of", "%s": "the Unix time of",
+}  # fmt: skip
+_PLACES = {
+    exp.RowNumber: "the place (ties in any order)",
+    exp.Rank: "the rank",
+    exp.DenseRank: "the rank (without gaps)",
+}
+_CONDITIONS = (exp.Predicate, exp.Connector, exp.Not)
 
 
 def _shown(column: exp.Expression) -> str:
@@ -229,48 +322,157 @@ def _shown(column: exp.Expression) -> str:
 
 
 def _in_words(node: exp.Expression) -> str:
-    """An expression as a noun: "the total of amount"."""
-    if isinstance(node, exp.Column):
-        if isinstance(node.this, exp.Star):
-            return f"every column of {node.table}"
-        return f"{node.table}.{node.name}" if node.table else node.name
-    if isinstance(node, exp.Paren):
-        inner = node.this
-        return _in_words(inner) if not isinstance(inner, exp.Binary) else f"({_in_words(inner)})"
-    if isinstance(node, exp.Subquery | exp.Select):
-        return "the answer of an inner query"
-    if isinstance(node, exp.Filter):
-        return f"{_in_words(node.this)} (only where {_condition(node.expression.this)})"
-    if isinstance(node, exp.Count):
-        what = node.this
-        if isinstance(what, exp.Distinct):
-            return f"the number of different {_list([_in_words(e) for e in what.expressions])}"
-        if what is None or isinstance(what, exp.Star | exp.Literal):
-            return "the number of rows"
-        return f"the number of rows with a {_in_words(what)}"
-    for kind, words in _AGGREGATES.items():
-        if type(node) is kind:
-            what, distinct = node.this, ""
-            if isinstance(what, exp.Distinct):
-                what, distinct = what.expressions[0], "different values of "
-            if node.expressions:  # min(a, b) compares two values of one row
-                return f"{words} of {_list([_in_words(e) for e in (what, *node.expressions)])}"
-            return f"{words} {distinct}{_in_words(what)}"
-    if isinstance(node, exp.Cast):
-        return f"{_in_words(node.this)} as {node.to.sql(dialect='sqlite').lower()}"
-    if isinstance(node, exp.Round):
-        places = node.args.get("decimals")
-        return f"{_in_words(node.this)}, rounded" + (f" to {_sql(places)} places" if places else "")
-    if isinstance(node, exp.Case):
-        return f"a value chosen by cases ({_sql(node)})"
-    if isinstance(node, exp.Add | exp.Sub | exp.Mul | exp.Div):
-        sign = {exp.Add: "+", exp.Sub: "−", exp.Mul: "×", exp.Div: "÷"}[type(node)]
-        return f"{_in_words(node.this)} {sign} {_in_words(node.expression)}"
+    """An expression as a noun: "the total of amount". SQL where there are no words for it."""
+    match node:
+        case exp.Column(this=exp.Star()):
+            return f"every column of {quote_identifier(node.table)}"
+        case exp.Column():
+            names = [node.table, node.name] if node.table else [node.name]
+            return ".".join(map(quote_identifier, names))
+        case exp.Paren():
+            inner = node.this
+            return f"({_in_words(inner)})" if isinstance(inner, exp.Binary) else _in_words(inner)
+        case exp.Subquery() | exp.Select():
+            return "the answer of an inner query"
+        case exp.Filter():
+            return f"{_in_words(node.this)} (only where {_condition(node.expression.this)})"
+        case exp.Window():
+            return _window(node)
+        case exp.Count() | exp.Sum() | exp.Avg() | exp.Min() | exp.Max() | exp.GroupConcat():
+            return _aggregate(node)
+        case exp.Greatest() | exp.Least():  # max(a, b), which compares within one row
+            which = "largest" if isinstance(node, exp.Greatest) else "smallest"
+            return f"the {which} of {_list([_in_words(e) for e in (node.this, *node.expressions)])}"
+        case exp.Cast():
+            return f"{_in_words(node.this)} as {node.to.sql(dialect='sqlite').lower()}"
+        case exp.Round():
+            places = node.args.get("decimals")
+            decimals = f" to {_sql(places)} decimal{'s' * (_sql(places) != '1')}" if places else ""
+            return f"{_operand(node.this)} rounded{decimals}"
+        case exp.Case() | exp.If():
+            return _case(node)
+        case exp.Neg() if not isinstance(node.this, exp.Literal):
+            return f"minus {_operand(node.this)}"
+        case exp.Add() | exp.Sub() | exp.Mul() | exp.Div():
+            sign = _SIGNS[type(node)]
+            return f"{_operand(node.this, node)} {sign} {_operand(node.expression)}"
+        case exp.DPipe():
+            return f"{_in_words(node.this)} followed by {_in_words(node.expression)}"
+        case exp.Coalesce():
+            others = [_in_words(e) for e in node.expressions]
+            return f"{_in_words(node.this)} (or, where that is missing, {_list(others, 'or')})"
+        case exp.Date() if not node.expressions and not node.args.get("zone"):
+            return f"the date of {_in_words(node.this)}"
+        case exp.Anonymous(expressions=[moment, exp.Literal(this="unixepoch")]):
+            kind = {"DATE": "date", "DATETIME": "date and time"}.get(node.name.upper())
+            return f"the {kind} of {_in_words(moment)} (Unix time)" if kind else _sql(node)
+        case exp.Lower():
+            return f"{_in_words(node.this)} in lower case"
+        case exp.Upper():
+            return f"{_in_words(node.this)} in upper case"
+        case exp.Length():
+            return f"the length of {_in_words(node.this)}"
+        case exp.Substring() if (part := _characters(node)):
+            return f"{part} of {_in_words(node.this)}"
+        case exp.Trim() if not node.expression and not node.args.get("position"):
+            return f"{_in_words(node.this)} without spaces around it"
+        case exp.TimeToStr() if node.text("format") in _PARTS_OF_A_DATE:
+            when = node.this.this if isinstance(node.this, exp.TsOrDsToTimestamp) else node.this
+            return f"{_PARTS_OF_A_DATE[node.text('format')]} {_in_words(when)}"
     return _sql(node)
 
 
-def _sorting(ordered: exp.Expression, query: exp.Query) -> str:
-    what = _ordinal(_by_number(ordered.this, query))
+def _characters(node: exp.Substring) -> str:
+    """"characters 1 to 4" for substr(x, 1, 4); nothing where the bounds are not plain numbers."""
+    start, length = node.args.get("start"), node.args.get("length")
+    if not all(isinstance(n, exp.Literal) and n.is_int for n in (start, length or start)):
+        return ""
+    first = int(start.this)
+    if length is None:
+        return f"character {first} onwards"
+    return f"characters {first} to {first + int(length.this) - 1}"
+
+
+def _operand(node: exp.Expression, beside: exp.Expression | None = None) -> str:
+    """A noun as part of a sum or product: in parentheses where it is more than a name.
+
+    A chain of one sign, or of × and ÷, needs none on its left.
+    """
+    words = _in_words(node)
+    products = (exp.Mul, exp.Div)
+    chain = beside is not None and (
+        type(node) is type(beside) or isinstance(node, products)
+        or isinstance(beside, exp.Add | exp.Sub) and isinstance(node, exp.Add | exp.Sub)
+    )  # fmt: skip
+    simple = isinstance(node, exp.Column | exp.Literal | exp.Paren)
+    if simple or isinstance(node, exp.Binary) and chain:
+        return words
+    return f"({words})" if " " in words else words
+
+
+def _aggregate(node: exp.Expression) -> str:
+    what, distinct = node.this, isinstance(node.this, exp.Distinct)
+    if isinstance(node, exp.Count):
+        if distinct:
+            return f"the number of different {_list([_in_words(e) for e in what.expressions])}"
+        if what is None or isinstance(what, exp.Star | exp.Literal):
+            return "the number of rows"
+        return f"the number of rows where {_in_words(what)} is not missing"
+    words = _AGGREGATES[type(node)]
+    if distinct:
+        if isinstance(node, exp.Min | exp.Max):  # repeats change nothing
+            return f"{words} {_in_words(what.expressions[0])}"
+        return f"{words} different values of {_in_words(what.expressions[0])}"
+    if isinstance(node, exp.Sum) and isinstance(what.unnest(), _CONDITIONS):
+        return f"the number of rows where {_condition(what.unnest())}"  # true counts as 1
+    return f"{words} {_in_words(what)}"
+
+
+def _window(node: exp.Window) -> str:
+    """"the rank by amount, largest first, within each region"."""
+    call, order = node.this, node.args.get("order")
+    if node.args.get("spec") or node.alias or not isinstance(
+        call, (*_PLACES, *_AGGREGATES, exp.Count, exp.Lag, exp.Lead)
+    ):
+        return _sql(node)
+    keys = [_in_words(key) for key in node.args.get("partition_by") or ()]
+    within = f" within each {_list(keys)}" if keys else ""
+    by = f" by {_sorted_by(order)}" if order else ""
+    if type(call) in _PLACES:
+        return f"{_PLACES[type(call)]}{by}{',' * bool(by and within)}{within}"
+    if isinstance(call, exp.Lag | exp.Lead):
+        if call.args.get("offset") or call.args.get("default"):
+            return _sql(node)
+        which = "before" if isinstance(call, exp.Lag) else "after"
+        return f"{_in_words(call.this)} of the row {which}, sorted{by}{within}"
+    if order:
+        return f"{_in_words(call)} so far, sorted{by}{within}"
+    return f"{_in_words(call)}{within or ' over all rows'}"
+
+
+def _case(node: exp.Case | exp.If) -> str:
+    """"1 where status is 'open', 2 where it is 'new', otherwise 0"."""
+    if isinstance(node, exp.If):
+        branches, default = [node], node.args.get("false")
+    else:
+        branches, default = node.args["ifs"], node.args.get("default")
+    subject = node.this if isinstance(node, exp.Case) else None
+    words = []
+    for branch in branches:
+        condition = _in_words(branch.this) if subject else _condition(branch.this)
+        if subject:
+            condition = f"{_in_words(subject)} is {condition}"
+        words.append(f"{_in_words(branch.args['true'])} where {condition}")
+    words.append(f"otherwise {_in_words(default) if default else 'NULL'}")
+    return f"({', '.join(words)})"
+
+
+def _sorted_by(order: exp.Order, query: exp.Query | None = None) -> str:
+    return ", then by ".join(_sorting(key, query) for key in order.expressions)
+
+
+def _sorting(ordered: exp.Expression, query: exp.Query | None = None) -> str:
+    what = _ordinal(_by_number(ordered.this, query)) if query else _in_words(ordered.this)
     return f"{what}, largest first" if ordered.args.get("desc") else what
 
 
@@ -298,7 +500,6 @@ _COMPARISONS = {
     exp.GTE: "is at least",
     exp.LT: "is less than",
     exp.LTE: "is at most",
-    exp.Like: "looks like",
     exp.Glob: "looks like",
     exp.Is: "is",
 }
@@ -326,6 +527,8 @@ def _condition(node: exp.Expression, inside_and: bool = False) -> str:
         return "an inner query finds any row"
     if isinstance(node, exp.Is) and isinstance(node.expression, exp.Null):
         return f"{_in_words(node.this)} is missing"
+    if isinstance(node, exp.Like):
+        return _like(node)
     if type(node) in _COMPARISONS:
         words = _COMPARISONS[type(node)]
         return f"{_in_words(node.this)} {words} {_in_words(node.expression)}"
@@ -341,11 +544,28 @@ def _negated(node: exp.Expression) -> str:
         return "an inner query finds no row"
     if isinstance(node, exp.Is) and isinstance(node.expression, exp.Null):
         return f"{_in_words(node.this)} is not missing"
-    if isinstance(node, exp.Like | exp.Glob):
-        return f"{_in_words(node.this)} does not look like {_in_words(node.expression)}"
+    if isinstance(node, exp.Like):
+        return _like(node, negated=True)
     if isinstance(node, exp.Between):
         return _condition(node).replace(" is between ", " is not between ", 1)
-    return f"it is not so that {_condition(node)}"
+    return _sql(node) if node.args.get("negate") else f"not ({_condition(node)})"
+
+
+def _like(node: exp.Like, negated: bool = False) -> str:
+    """LIKE in words where its pattern is plain text with % at one end or both."""
+    pattern = node.expression.this if isinstance(node.expression, exp.Literal) else ""
+    inner = pattern.strip("%")
+    front, back = pattern.startswith("%"), pattern.endswith("%")
+    verb, denied = {
+        (True, True): ("contains", "contain"),
+        (False, True): ("starts with", "start with"),
+        (True, False): ("ends with", "end with"),
+        (False, False): ("looks like", "look like"),
+    }[front, back]
+    if not inner or set(inner) & set("%_"):
+        verb, denied, inner = "looks like", "look like", pattern
+    text = _sql(exp.Literal.string(inner)) if pattern else _in_words(node.expression)
+    return f"{_in_words(node.this)} {f'does not {denied}' if negated else verb} {text}"
 
 
 def _members(node: exp.In) -> str:
@@ -361,4 +581,4 @@ def _list(words: Sequence[str], last: str = "and") -> str:
 
 
 def _sql(node: exp.Expression) -> str:
-    return re.sub(r"\s+", " ", node.sql(dialect="sqlite"))
+    return node.sql(dialect="sqlite")
