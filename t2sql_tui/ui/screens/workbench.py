@@ -703,7 +703,8 @@ class Workbench(Screen[None]):
 
         def explain_query() -> None:
             with self._reporting("check", self.job):
-                steps, plan = explain(query.sql), query_plan(query, database)
+                steps = explain(query.sql, database.schema)
+                plan = query_plan(query, database)
                 self.post_message(SQLExplained(steps, plan))
 
         self._work(explain_query, "explain")
