@@ -56,9 +56,10 @@ class Config:
     data_root: str = _of("run", "")
     """Folder of the data sets; empty means T2SQL_DATA or ../shared/data."""
 
-    normalise: bool = _of("data", True)
-    """Rewrite gold SQL to one style (keyword case, spacing, aliases T1, T2) wherever execution
-    proves that the result stays the same."""
+    style: Literal["names", "aliases", "gold"] = _of("data", "names")
+    """How gold SQL is rewritten wherever execution proves that the result stays the same: names
+    drops aliases where none is needed, aliases calls tables T1, T2, ... as Spider does; gold
+    leaves it as published."""
 
     dialect: str = _of("data", "sqlite")
     """SQL dialect of the answers; others are transpiled with sqlglot, and transpiled back to

@@ -28,7 +28,7 @@ from t2sql_tui.core.errors import ModelError, T2SQLError
 from t2sql_tui.core.types import Example, Limits, Question, Schema, Table, ValueMatch
 from trainer.base import Base, cache_folder, load_tokenizer, token_ids, whole_folder, write_json
 from trainer.config import Config
-from trainer.sqlform import normalise, tables_of, transpile
+from trainer.sqlform import STYLES, tables_of, transpile
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -428,9 +428,9 @@ class _Maker:
         from benchmarks.metrics.execution import verdict
 
         sql = gold
-        if self.config.normalise:
+        if self.config.style in STYLES:
             try:
-                sql = normalise(gold, schema)
+                sql = STYLES[self.config.style](gold, schema)
             except ValueError:
                 pass  # SQL that sqlglot cannot read stays as it was written
         outcome = verdict(gold, sql, [path], limits=PROOF)

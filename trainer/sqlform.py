@@ -3,9 +3,15 @@ rewritten query is the same one: data.py runs both."""
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cache
+from typing import TYPE_CHECKING
 
 from t2sql_tui.core.types import Schema
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+    from sqlglot.optimizer.scope import Scope
 
 
 @cache
@@ -31,7 +37,7 @@ def _writer():
     return Writer()
 
 
-def normalise(sql: str, schema: Schema) -> str:
+def by_aliases(sql: str, schema: Schema) -> str:
     """`sql` with keywords in capitals, single spaces, names as stored, texts in single
     quotes, and table aliases T1, T2, ... in the order of FROM.
 
@@ -121,6 +127,110 @@ def _rename_aliases(tree) -> None:
             column.set("table", exp.to_identifier(renamed[id(column)]))
     for source, name in aliases:
         source.set("alias", exp.TableAlias(this=exp.to_identifier(name)))
+
+
+def by_names(sql: str, schema: Schema) -> str:
+    """`sql` without aliases where none is needed, for small models: one that writes `T2.name`
+    before it has written `JOIN singer AS T2` must plan ahead, one that writes `singer.name`
+    copies a name from the schema. A table that occurs once goes by its own name, columns are
+    qualified where several tables are in scope and bare where there is one.
+
+    Raises: ValueError if sqlglot cannot read it.
+    """
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+    from sqlglot.optimizer.scope import traverse_scope
+
+    try:
+        tree = sqlglot.parse_one(sql.strip().rstrip(";"), read="sqlite")
+        scopes = traverse_scope(tree)
+    except SqlglotError as error:
+        raise ValueError(str(error)) from error
+    for table in tree.find_all(exp.Table):
+        if stored := schema.table(table.name):
+            table.set("this", _identifier(stored.name))
+    resolved: set[int] = set()
+    for scope in scopes:  # innermost first: what an inner scope resolved is none of the outer's
+        _resolve_columns(scope, schema, resolved)
+    for scope in scopes:
+        _drop_aliases(scope, scopes)
+    return _writer().generate(tree)
+
+
+def _sources(scope: Scope) -> dict[str, exp.Table]:
+    """The tables of this scope by the name they go by, in lower case."""
+    from sqlglot import exp
+
+    return {n.lower(): s for n, s in scope.sources.items() if isinstance(s, exp.Table)}
+
+
+def _resolve_columns(scope: Scope, schema: Schema, resolved: set[int]) -> None:
+    """Spell columns as the schema does, qualify them where that is needed, and turn
+    double-quoted text that names no column into the string that SQLite takes it for."""
+    from sqlglot import exp
+
+    query = scope.expression
+    outputs = {e.alias.lower() for e in query.selects if e.alias} if isinstance(query, exp.Query) else set()
+    derived = any(not isinstance(s, exp.Table) for s in scope.sources.values())
+    for column in scope.columns:
+        if isinstance(column.this, exp.Star) or column.args.get("db") or id(column) in resolved:
+            continue
+        resolved.add(id(column))
+        found = _find(column, scope, schema)
+        if found:
+            spelled, source, where = found
+            column.set("this", _identifier(spelled))
+            bare = where is scope and len(scope.sources) == 1
+            column.set("table", None if bare else _identifier(source.alias_or_name))
+        elif column.this.quoted and not column.table and not derived and column.name.lower() not in outputs:
+            column.replace(exp.Literal.string(column.name))
+
+
+def _find(column: exp.Column, scope: Scope, schema: Schema) -> tuple[str, exp.Table, Scope] | None:
+    """The column's spelling, its table and that table's scope; outwards, as SQLite looks."""
+    here: Scope | None = scope
+    while here is not None:
+        for name, source in _sources(here).items():
+            table = schema.table(source.name)
+            if table and column.table.lower() in ("", name):
+                for known in table.columns:
+                    if known.name.lower() == column.name.lower():
+                        return known.name, source, here
+        here = here.parent
+    return None
+
+
+def _drop_aliases(scope: Scope, scopes: list[Scope]) -> None:
+    """Call each table of `scope` by its own name where that stays unambiguous."""
+    from sqlglot import exp
+
+    inner = [s for s in scopes if _inside(s, scope)]
+    times = Counter(source.name.lower() for source in _sources(scope).values())
+    for alias, source in _sources(scope).items():
+        name = source.name.lower()
+        if not source.alias or times[name] > 1:
+            continue
+        users = [scope, *(s for s in inner if any(c.table.lower() == alias for c in s.columns))]
+        if any(t.name.lower() == name for s in users[1:] for t in _sources(s).values()):
+            continue  # a correlated subquery reads the same table: the name would be its own
+        for user in users:
+            for column in user.expression.find_all(exp.Column):
+                if column.table.lower() == alias:
+                    column.set("table", _identifier(source.name))
+        source.set("alias", None)
+
+
+def _inside(scope: Scope, ancestor: Scope) -> bool:
+    here = scope.parent
+    while here is not None:
+        if here is ancestor:
+            return True
+        here = here.parent
+    return False
+
+
+STYLES = {"names": by_names, "aliases": by_aliases}
 
 
 def transpile(sql: str, read: str, write: str) -> str:
