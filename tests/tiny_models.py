@@ -45,7 +45,7 @@ def tiny_model(kind: str, tied: bool = False, vocabulary: int = 320, **options):
     shape = {
         "vocab_size": vocabulary, "hidden_size": 64, "intermediate_size": 96,
         "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-        "max_position_embeddings": 256, "tie_word_embeddings": tied, "initializer_range": 0.2,
+        "max_position_embeddings": 4096, "tie_word_embeddings": tied, "initializer_range": 0.2,
         "bos_token_id": None, "eos_token_id": 2, "pad_token_id": 0,
     }  # fmt: skip
     if kind == "gemma3":
@@ -89,8 +89,8 @@ def logits_of(model, ids: list[int]):
 def gguf_logits(path: Path, ids: list[int], lora: Path | None = None):
     from llama_cpp import Llama
 
-    model = Llama(str(path), n_ctx=128, n_batch=128, n_threads=1, logits_all=True, verbose=False,
-                  lora_path=str(lora) if lora else None)  # fmt: skip
+    model = Llama(str(path), n_ctx=128, n_batch=128, n_threads=1, n_threads_batch=1,
+                  logits_all=True, verbose=False, lora_path=str(lora) if lora else None)  # fmt: skip
     try:
         model.eval(ids)
         return model.scores[: len(ids)].copy()

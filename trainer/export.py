@@ -1,4 +1,4 @@
-"""Adapter + base -> one GGUF file, proven to answer as the adapter did; push; eval.
+"""Adapter + base -> one GGUF file, proven to answer as the adapter did; and eval.
 
 A merged and requantised file is another model than the one that was measured while it
 trained. So an export is a candidate first: the same held-out questions go through the
@@ -11,7 +11,6 @@ prompt version, chat format and licence. An adapter of another base is refused b
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 Line = dict[str, Any]
 
 # Where `trainer fit` leaves what it trained, in a run's folder.
-_INSIDE_RUN = ("", "best", "adapter", "model")
+_INSIDE_RUN = ("", "adapter", "model")
 
 
 class ParityError(ModelError):
@@ -83,7 +82,7 @@ def export(
     if not any_base:
         check_base(trained, base)
     metadata = {
-        "general.name": f"{Path(base.name).stem} {_run_name(trained.folder)}",
+        "general.name": f"{Path(base.name).stem} {run_name(trained.folder)}",
         "general.license": info.licence,
         "t2sql.prompt_version": info.prompt_version,
         "t2sql.chat_format": info.chat_format,
@@ -160,7 +159,7 @@ def base_folder(base: Base) -> Path:
 # --- the parity gate --------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: the command reads its defaults from the class
 class Margins:
     """How much an export may differ. `drop` is in points of execution accuracy, `different`
     a share of questions whose greedy SQL is another."""
@@ -388,7 +387,7 @@ def export_command(
     """
     found, base_found = _found(trained, base)
     if adapter_only:
-        path = out or trained / f"{_run_name(trained)}-lora.gguf"
+        path = out or run_folder(trained) / f"{run_name(trained)}-lora.gguf"
         click.echo(export_adapter(found, base_found, path, any_base))
         return
     outs = _outs(trained, out, quantisations)
@@ -423,9 +422,15 @@ def _found(trained: Path, base: str | None) -> tuple[Trained, Base]:
     return found, find_base(replace(Config(), base=name, chat_format=found.info.chat_format))
 
 
-def _run_name(trained: Path) -> str:
+def run_folder(trained: Path) -> Path:
+    """The run's folder, also when its adapter was named."""
     path = trained.resolve()
-    return path.parent.name if path.name in _INSIDE_RUN else path.name
+    inside = path.name in _INSIDE_RUN and (path.parent / "run.json").exists()
+    return trained.parent if inside else trained
+
+
+def run_name(trained: Path) -> str:
+    return run_folder(trained).resolve().name
 
 
 def _outs(trained: Path, out: Path | None, quantisations: Sequence[str]) -> dict[str, Path]:
@@ -433,8 +438,8 @@ def _outs(trained: Path, out: Path | None, quantisations: Sequence[str]) -> dict
         if len(quantisations) > 1:
             raise click.BadParameter("give a folder for several quantisations", param_hint="--out")
         return {quantisations[0]: out}
-    folder = out or trained
-    return {q: folder / f"{_run_name(trained)}-{q}.gguf" for q in quantisations}
+    folder = out or run_folder(trained)
+    return {q: folder / f"{run_name(trained)}-{q}.gguf" for q in quantisations}
 
 
 @click.command("eval", context_settings={"ignore_unknown_options": True})
@@ -461,69 +466,3 @@ def eval_command(ctx: click.Context, model: str, suite: str, options: tuple[str,
     click.echo(f"benchmarks {' '.join(arguments)}", err=True)
     with benchmarks.make_context("benchmarks", arguments, parent=ctx) as inner:
         benchmarks.invoke(inner)
-
-
-@click.command("push")
-@_TRAINED
-@click.argument("repository", metavar="OWNER/NAME")
-@click.option("--private", is_flag=True, help="Create it as a private repository.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be uploaded.")
-def push_command(trained: Path, repository: str, private: bool, dry_run: bool) -> None:
-    """Upload adapter, exported GGUF files, their reports and the model card to a hub.
-
-    Uses the token of `hf auth login` or HF_TOKEN. Without one it says what it would do.
-
-    \b
-    trainer push runs/mine me/qwen2.5-coder-0.5b-spider --dry-run
-    """
-    from huggingface_hub import HfApi, get_token
-    from huggingface_hub.errors import HfHubHTTPError
-
-    files = push_files(trained)
-    size = sum(path.stat().st_size for path in files.values())
-    token = get_token()
-    click.echo(f"{'Would upload' if dry_run or not token else 'Uploading'} to "
-               f"https://huggingface.co/{repository} ({size / 1e6:,.1f} MB):", err=True)
-    for name, path in files.items():
-        click.echo(f"{path.stat().st_size / 1e6:10,.2f} MB  {name}")
-    if dry_run:
-        return
-    if not token:
-        click.echo("There is no token, so nothing was uploaded. Log in: hf auth login", err=True)
-        return
-    from huggingface_hub import CommitOperationAdd
-
-    api = HfApi(token=token)
-    try:
-        api.create_repo(repository, private=private, exist_ok=True)
-        api.create_commit(
-            repository, commit_message=f"Upload {_run_name(trained)}",
-            operations=[CommitOperationAdd(name, path) for name, path in files.items()],
-        )  # fmt: skip
-    except (HfHubHTTPError, OSError) as error:
-        raise ModelError(f"The hub refused: {error}", "Check the name and the token's rights.") \
-            from error
-    click.echo(f"https://huggingface.co/{repository}")
-
-
-def push_files(trained: Path) -> dict[str, Path]:
-    """Names in the repository to files: the card, the adapter or model, proven GGUF files and
-    their reports. Raises: ModelError when there is no card yet."""
-    found = find_trained(trained)
-    card = trained / "README.md"
-    if not card.exists():
-        raise ModelError(f"{trained} has no model card", f"Write it: trainer card {trained}")
-    files = {"README.md": card}
-    for path in sorted(found.folder.iterdir()):
-        if path.suffix in (".json", ".safetensors", ".jinja"):
-            files[path.name] = path
-    for path in sorted(trained.glob("*.gguf")):
-        report = report_path(path)
-        unmerged = path.stem.endswith("-lora")
-        if not unmerged and not (report.exists() and json.loads(report.read_text())["passed"]):
-            raise ModelError(f"{path.name} was never compared with the adapter",
-                             f"Export it again, with its gate: trainer export {trained}")
-        files[path.name] = path
-        if report.exists():
-            files[report.name] = report
-    return files

@@ -423,3 +423,139 @@ def test_parity_refuses_what_exceeds_a_margin(after, margins, reason):
 def test_parity_of_no_question_proves_nothing():
     with pytest.raises(ModelError, match="no question"):
         export.parity([], [], export.Margins())
+
+
+# --- the commands -------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(base, tmp_path):
+    """A run's folder as `trainer fit` leaves it, over the tiny base."""
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path / "mine"
+    model = AutoModelForCausalLM.from_pretrained(base[0]).eval()
+    adapter_of(model, folder / "adapter", target_modules=["q_proj"])
+    (folder / "run.json").write_text("{}")
+    write_adapter_info(folder / "adapter", AdapterInfo(
+        str(base[1]), weights_sha256(base[1]), "v1", "chatml", "apache-2.0",
+    ))  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Stands in for the models: {backend: [(SQL, right)]} to answer with; the specs loaded."""
+
+    class Asked(dict):
+        specs: list
+
+    replies, specs = Asked(), []
+    replies.specs = specs
+
+    class Loaded:
+        def __init__(self, backend):
+            self.backend = backend
+
+        def close(self):
+            pass
+
+    def load_backend(spec, *, backend, **options):
+        specs.append((backend, spec))
+        return Loaded(backend)
+
+    def answers(loaded, dataset, on_line):
+        found = lines(*replies[loaded.backend])
+        for line in found:
+            on_line(line)
+        return found
+
+    monkeypatch.setattr("t2sql_tui.backends.load_backend", load_backend)
+    monkeypatch.setattr(export, "answers", answers)
+    return replies
+
+
+def command(*arguments):
+    from trainer.cli import main
+
+    return CliRunner().invoke(main, [*map(str, arguments)])
+
+
+def test_export_writes_the_file_that_passed_and_its_report(run, base, asked):
+    asked |= {"peft": [("a", True), ("b", False)], "gguf": [("a", True), ("b", False)]}
+    result = command("export", run, "-q", "q8_0", "-q", "f16", "--suite", "demo")
+    assert result.exit_code == 0, result.output
+    backends = [(backend, spec.prompt_version) for backend, spec in asked.specs]
+    assert backends == [("peft", "v1"), ("gguf", "v1"), ("gguf", "v1")]  # asked once for both
+    for name in ("q8_0", "f16"):
+        assert GGUFFile(run / f"mine-{name}.gguf").get("t2sql.quantisation") == name
+        report = json.loads((run / f"mine-{name}.parity.json").read_text())
+        assert report["passed"] and report["adapter_accuracy"] == 0.5
+        assert report["trained"]["base_sha256"] == weights_sha256(base[1])
+    assert "execution accuracy 50.0 % (adapter 50.0 %), 100 %" in result.output
+
+
+def test_a_refused_export_leaves_its_report_alone(run, asked):
+    asked |= {"peft": [("a", True)], "gguf": [("x", False)]}
+    result = command("export", run, "--suite", "demo")
+    assert result.exit_code == 4 and "falls by 100.0 points" in result.output
+    assert "--quantisation" in result.output  # what to try next
+    assert sorted(p.name for p in run.iterdir()) == ["adapter", "mine-q8_0.parity.json", "run.json"]
+    assert not json.loads((run / "mine-q8_0.parity.json").read_text())["passed"]
+
+
+def test_export_without_gate_and_of_the_adapter_alone(run, base):
+    assert command("export", run / "adapter", "--no-gate", "-q", "f16").exit_code == 0
+    assert command("export", run, "--adapter-only").exit_code == 0
+    merged = gguf_logits(run / "mine-f16.gguf", IDS)
+    assert error(gguf_logits(base[1], IDS, run / "mine-lora.gguf"), merged) < 0.015
+
+
+def test_export_of_a_transformers_base_and_of_a_full_fine_tune(base, run):
+    """The adapter's base is a folder: it is converted first, and hashed as a folder."""
+    info = read_adapter_info(run / "adapter")
+    write_adapter_info(run / "adapter", AdapterInfo(
+        str(base[0]), weights_sha256(base[0]), info.prompt_version, info.chat_format,
+    ))  # fmt: skip
+    assert command("export", run, "--no-gate", "-q", "f16").exit_code == 0
+    written = GGUFFile(run / "mine-f16.gguf")
+    assert written.get("t2sql.base_sha256") == weights_sha256(base[0])
+    refused = command("export", run, "--no-gate", "--base", base[1])
+    assert refused.exit_code == 4 and "was trained on" in refused.output
+    full = command("export", base[0], "--no-gate", "--base", base[1], "-q", "f16",
+                   "-o", run / "full.gguf")  # fmt: skip
+    assert full.exit_code == 0, full.output
+    assert error(gguf_logits(run / "full.gguf", IDS), gguf_logits(base[1], IDS)) < 0.001
+
+
+def test_answers_are_scored_and_identical_models_agree(base, run, tmp_path, monkeypatch):
+    """The whole path without stand-ins, between two GGUF files."""
+    monkeypatch.setattr("t2sql_tui.backends.gguf.usable_cores", lambda: 1)  # threads spin
+    from benchmarks.datasets import sample
+    from benchmarks.suites import load_suite
+    from t2sql_tui.backends import load_backend
+    from t2sql_tui.core.catalog import find_model
+
+    dataset = sample(load_suite("demo"), 2, seed=0)
+    file = export.export(*export._found(run, None), tmp_path / "m.gguf", "f16")
+    backend = load_backend(find_model(file), cache_folder=None)
+    try:
+        reference = export.answers(backend, dataset)
+    finally:
+        backend.close()
+    report = export.prove(file, reference, dataset, export.Margins(0, 0))
+    assert report["passed"] and report["questions"] == 2 and report["different"] == 0
+
+
+def test_eval_hands_over_to_benchmarks_run(run, monkeypatch):
+    seen = {}
+    monkeypatch.setattr("benchmarks.commands.run_suite", lambda **options: seen.update(options))
+    result = command("eval", run, "demo", "--limit", "3")
+    assert result.exit_code == 0, result.output
+    assert (seen["suite"], seen["backend"], seen["limit"]) == ("demo", "peft", 3)
+    assert Path(seen["model"]) == run / "adapter"
+
+
+def test_what_is_no_run_is_refused(tmp_path):
+    result = command("export", tmp_path)
+    assert result.exit_code == 4 and "neither an adapter nor a model" in result.output
