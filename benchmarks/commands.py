@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from tabulate import tabulate
 
 from benchmarks.datasets import DataError, Dataset, sample
 from benchmarks.provenance import model_sha256, provenance
-from benchmarks.results import markdown_table, summarise, summary_tables
+from benchmarks.results import markdown_table, suite_sentence, summarise, summary_tables
 from benchmarks.runner import (
     PREDICTIONS,
     RESULTS,
@@ -25,7 +28,7 @@ from benchmarks.runner import (
     run,
     write_json,
 )
-from benchmarks.scoring import Scorer, neighbour_databases
+from benchmarks.scoring import Scorer, TestSuite, distilled_suite, neighbour_suite
 from benchmarks.suites import load_suite
 from t2sql_tui.core.types import Example, GenerationSettings
 
@@ -73,27 +76,51 @@ def run_suite(
     }
     if restart and folder.exists():
         _set_aside(folder)
-    scorer = _scorer(dataset, keep_distinct, neighbours, suite_databases)
-    with RunFolder(folder, identity, provenance()) as opened:
+    tests = _test_suite(whole, neighbours, suite_databases)
+    scorer = Scorer(dataset, keep_distinct=keep_distinct, suite=tests)
+    with RunFolder(folder, identity, _origin(tests)) as opened:
         _say_what_is_there(opened, dataset)
         options = {"n_threads": threads, "cache_folder": None} if backend == "gguf" else {}
         loaded = load_backend(spec, backend=backend, **options)
         try:
-            with _Progress(len(dataset.examples), opened.lines.values()) as progress:
+            with (
+                _stopping() as should_stop,
+                _Progress(len(dataset.examples), opened.lines.values()) as progress,
+            ):
                 run(
                     dataset, loaded, opened, scorer, settings,
-                    repairs=repairs, on_line=progress.advance,
+                    repairs=repairs, on_line=progress.advance, should_stop=should_stop,
                 )  # fmt: skip
-        except KeyboardInterrupt:
+        finally:
+            loaded.close()
+        if len(opened.lines) < len(dataset.examples):
             click.echo(
                 f"Stopped after {len(opened.lines)} of {len(dataset.examples)} questions; all of "
                 f"them are in {folder}. The same command goes on from there.",
                 err=True,
             )
-            raise click.exceptions.Exit(130) from None
-        finally:
-            loaded.close()
+            raise click.exceptions.Exit(130)
         _finish(opened, dataset)
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Ctrl+C (or SIGTERM) asks for an orderly end instead of raising somewhere in the middle;
+    a second one raises."""
+    stopped = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: Any) -> None:
+        stopped.set()
+        signal.signal(number, before[number])
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield stopped.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _run_name(
@@ -113,6 +140,10 @@ def _set_aside(folder: Path) -> None:
     click.echo(f"The run that was there is now {old}.", err=True)
 
 
+def _origin(tests: TestSuite | None) -> dict[str, Any]:
+    return {**provenance(), "test_suite": dict(tests.facts)} if tests else provenance()
+
+
 def _scoring_identity(
     keep_distinct: bool, neighbours: int, suite_databases: Path | None
 ) -> dict[str, Any]:
@@ -123,23 +154,17 @@ def _scoring_identity(
     }
 
 
-def _scorer(
-    dataset: Dataset, keep_distinct: bool, neighbours: int, suite_databases: Path | None
-) -> Scorer:
+def _test_suite(
+    whole: Dataset, neighbours: int, suite_databases: Path | None
+) -> TestSuite | None:
     if neighbours and suite_databases:
         raise DataError("--neighbours and --suite-databases are two test suites.", "Choose one.")
-    suites = {}
     if suite_databases:
-        for database in dataset.files:
-            suites[database] = tuple(sorted((suite_databases / database).glob("*.sqlite")))
-            if not suites[database]:
-                raise DataError(
-                    f"{suite_databases} has no databases for '{database}'.",
-                    "It should hold ID/*.sqlite for every database of the suite.",
-                )
-    elif neighbours:
-        suites = neighbour_databases(dataset, neighbours)
-    return Scorer(dataset, keep_distinct=keep_distinct, suites=suites)
+        return distilled_suite(whole, suite_databases)
+    if neighbours:
+        say = lambda name: click.echo(f"Neighbours of {name} ...", err=True)  # noqa: E731
+        return neighbour_suite(whole, neighbours, say)
+    return None
 
 
 def _say_what_is_there(folder: RunFolder, dataset: Dataset) -> None:
@@ -166,6 +191,8 @@ def _finish(folder: RunFolder, dataset: Dataset) -> None:
     for title, rows, headers in summary_tables(results):
         click.echo(f"\n{title}")
         click.echo(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
+    if sentence := suite_sentence(results):
+        click.echo(f"\n{sentence}")
     failing = results["gold_fails"]
     if failing:
         click.echo(
@@ -254,10 +281,11 @@ def score_file(
         "model": made_by.get("model", f"predictions of {predictions.name}"),
         **_scoring_identity(keep_distinct, neighbours, suite_databases),
     }
-    scorer = _scorer(chosen, keep_distinct, neighbours, suite_databases)
+    tests = _test_suite(dataset, neighbours, suite_databases)
+    scorer = Scorer(chosen, keep_distinct=keep_distinct, suite=tests)
     if folder.exists():
         _set_aside(folder)
-    with RunFolder(folder, identity, provenance()) as opened:
+    with RunFolder(folder, identity, _origin(tests)) as opened:
         with _Progress(len(chosen.examples), ()) as progress:
             for example in chosen.examples:
                 line = {**_blank_line(example), **answers[example.id]}

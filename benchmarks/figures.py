@@ -15,14 +15,14 @@ from typing import Any
 Share = Mapping[str, Any]
 
 _WIDTH = 460
-_RIGHT = 64  # room for the numbers at the end of a row
+_RIGHT = 84  # room for the numbers at the end of a row
 
 
-def shares(rows: Sequence[tuple[str, Sequence[Share | None]]], label_width: int = 96) -> str:
+def shares(rows: Sequence[tuple[str, Sequence[Share | None]]]) -> str:
     """Dots with 95 % intervals on a scale from 0 to 100 %: a row a category, a dot a series."""
     series = max(len(values) for _, values in rows)
     step = 15 * series + 11
-    left, right = label_width, _WIDTH - _RIGHT
+    left, right = _label_width(rows), _WIDTH - _RIGHT
     height = step * len(rows) + 26
 
     def x(value: float) -> float:
@@ -58,12 +58,12 @@ def shares(rows: Sequence[tuple[str, Sequence[Share | None]]], label_width: int 
     return _svg(height, parts)
 
 
-def bars(rows: Sequence[tuple[str, Sequence[int]]], label_width: int = 150) -> str:
+def bars(rows: Sequence[tuple[str, Sequence[int]]]) -> str:
     """Horizontal bars of counts: a row a category, a bar a series."""
     series = max(len(values) for _, values in rows)
     thick = 13 if series == 1 else 9
     step = thick * series + 9
-    left, right = label_width, _WIDTH - 40
+    left, right = _label_width(rows), _WIDTH - 40
     most = max((max(values) for _, values in rows), default=1) or 1
     parts = []
     for place, (label, values) in enumerate(rows):
@@ -132,6 +132,11 @@ def histogram(series: Sequence[Sequence[float]], marks: Sequence[Sequence[tuple[
                 f"{escape(name)}</text>"
             )
     return _svg(bottom + 22, parts)
+
+
+def _label_width(rows: Sequence[tuple[str, Any]]) -> float:
+    """Room for the longest label, whose characters are about 6.7 units wide."""
+    return max(64, 14 + 6.7 * max(len(label) for label, _ in rows))
 
 
 def _svg(height: float, parts: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks import figures
 from benchmarks.datasets import Dataset
-from benchmarks.results import MEASURES, with_interval
+from benchmarks.results import MEASURES, suite_sentence, with_interval
 from benchmarks.suites import load_suite
 from t2sql_tui.core.errors import T2SQLError
 from t2sql_tui.core.types import Limits, Schema
@@ -125,9 +125,13 @@ def _measures(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str
     if failing:
         shown = ", ".join(dict.fromkeys(failing[:12]))
         note += f" The gold SQL of {len(failing)} questions fails; they count as wrong: {shown}."
+    for text in dict.fromkeys(filter(None, map(suite_sentence, results))):
+        note += f" {text}"
     for text in dict.fromkeys(t for r in results for t in r["notes"]):
         note += f" {text[0].upper()}{text[1:]}."
-    return _section("Scores", _table(["", *names], rows) + f"<p class=note>{escape(note)}</p>")
+    table = _table(["", *(names if len(names) > 1 else [""])], rows)
+    narrow = ' class="narrow"' if len(names) == 1 else ""
+    return _section("Scores", f"<div{narrow}>{table}</div><p class=note>{escape(note)}</p>")
 
 
 def _figures(runs: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]]) -> str:
@@ -141,7 +145,11 @@ def _figures(runs: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, A
         ("By number of tables in the gold", figures.shares(_by(results, "tables"))),
     ]
     if ranked:
-        rows = [(kind, [r["errors"].get(kind, 0) for r in results]) for kind in ranked[:14]]
+        rows = [
+            (kind.split(" DISTINCT")[0] + " DISTINCT ..." if " DISTINCT" in kind else kind,
+             [r["errors"].get(kind, 0) for r in results])
+            for kind in ranked[:14]
+        ]  # fmt: skip
         cells.append(("What went wrong, in questions", figures.bars(rows)))
     kinds_of_query = []
     for name, label in (
@@ -151,7 +159,10 @@ def _figures(runs: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, A
             values = [r["by"].get(name, {}).get(answer) for r in results]
             if any(values):
                 kinds_of_query.append((sign + label, values))
-    cells.append(("By what the gold is made of", figures.shares(kinds_of_query, 112)))
+    cells.append(("By what the gold is made of", figures.shares(kinds_of_query)))
+    if all("confidence" in r["by"] for r in results):
+        title = "By the model's own confidence (log-probability of the SQL)"
+        cells.append((title, figures.shares(_by(results, "confidence"))))
     timed = [r for r in runs if r["results"]["speed"]]
     if timed and len(timed) == len(runs):
         seconds = [[line["seconds"] for line in r["lines"]] for r in runs]
@@ -198,7 +209,7 @@ def _databases(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> st
         title += f" ({len(shown)} of {len(rows)})"
     half = (len(shown) + 1) // 2
     columns = "".join(
-        f"<figure>{figures.shares(part, 168)}</figure>" for part in (shown[:half], shown[half:]) if part
+        f"<figure>{figures.shares(part)}</figure>" for part in (shown[:half], shown[half:]) if part
     )
     return _section(title, f"<div class=figures>{columns}</div>")
 
@@ -390,40 +401,40 @@ def _cell(value: Any) -> str:
 
 # --- pieces -------------------------------------------------------------------------
 
-_SQL_PART = re.compile(r"('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`)|\b([A-Za-z_]+)\b")
-_BREAKS = re.compile(
-    r"\s+(?=(?:FROM|WHERE|GROUP BY|HAVING|ORDER BY|LIMIT|UNION|INTERSECT|EXCEPT|"
-    r"(?:LEFT |INNER |CROSS )?JOIN)\b)",
-    re.IGNORECASE,
+_SQL_PART = re.compile(
+    r"""('(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`)|([A-Za-z_][\w.]*)|(\s+)|(.)""", re.DOTALL
 )
-_KEYWORDS = frozenset(
-    """select distinct from where group by having order limit offset union all intersect except
-    join left inner cross outer on as and or not in exists between like is null case when then
-    else end asc desc with count sum avg min max cast over partition""".split()
+_CLAUSES = frozenset(
+    """from where group having order limit union intersect except join left inner cross""".split()
+)
+_KEYWORDS = _CLAUSES | frozenset(
+    """select distinct by offset all outer on as and or not in exists between like is null case
+    when then else end asc desc with count sum avg min max cast over partition""".split()
 )
 
 
 def sql_html(sql: str) -> str:
-    """SQL with a line a clause, keywords and strings marked."""
-    broken = _outside_strings(sql.strip(), lambda text: _BREAKS.sub("\n", text))
-    parts, last = [], 0
-    for match in _SQL_PART.finditer(broken):
-        parts.append(escape(broken[last : match.start()]))
-        string, word = match.groups()
+    """SQL with keywords and strings marked and, outside parentheses, a line a clause."""
+    parts: list[str] = []
+    depth, previous = 0, ""
+    for string, word, space, other in _SQL_PART.findall(sql.strip()):
         if string:
             parts.append(f"<q>{escape(string)}</q>")
         elif word.lower() in _KEYWORDS:
+            begins = word.lower() in _CLAUSES and previous not in ("left", "inner", "cross")
+            if begins and depth == 0 and parts and parts[-1] == " ":
+                parts[-1] = "\n"
             parts.append(f"<b>{escape(word)}</b>")
+        elif space:
+            parts.append(" ")
+            continue
         else:
-            parts.append(escape(word))
-        last = match.end()
-    parts.append(escape(broken[last:]))
+            depth += (other == "(") - (other == ")")
+            if other == "," and parts and parts[-1] == " ":
+                parts.pop()
+            parts.append(escape(word or other))
+        previous = word.lower()
     return f"<pre>{''.join(parts)}</pre>"
-
-
-def _outside_strings(sql: str, change: Any) -> str:
-    pieces = re.split(r"('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")", sql)
-    return "".join(piece if n % 2 else change(piece) for n, piece in enumerate(pieces))
 
 
 def _section(title: str, body: str) -> str:
@@ -448,7 +459,7 @@ body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 Charter,"B
 "Iowan Old Style","Source Serif 4",Georgia,serif}
 main{max-width:1040px;margin:0 auto;padding:56px 32px 80px}
 header{border-top:3px solid var(--ink);padding-top:18px}
-.kind{margin:0;font:600 12px/1 system-ui,"Inter",sans-serif;letter-spacing:.09em;
+.kind{margin:0;font:600 12px/1 "Inter",system-ui,sans-serif;letter-spacing:.09em;
 text-transform:uppercase;color:var(--soft)}
 h1{font-size:40px;line-height:1.15;margin:10px 0 6px;font-weight:600;letter-spacing:-.01em}
 .sub{margin:0;color:var(--soft);font-size:17px}
@@ -456,17 +467,17 @@ h2{font-size:22px;margin:52px 0 14px;font-weight:600}
 .hero{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:1px;margin:30px 0 8px;
 background:var(--faint);border:1px solid var(--faint)}
 .hero div{background:var(--paper);padding:18px 20px 14px}
-.hero b{display:block;font:600 40px/1.1 system-ui,"Inter",sans-serif;letter-spacing:-.02em;
+.hero b{display:block;font:600 40px/1.1 "Inter",system-ui,sans-serif;letter-spacing:-.02em;
 font-variant-numeric:tabular-nums}
 .hero div:first-child b{color:var(--s0)}
 .hero small{font-size:20px;font-weight:500;color:var(--soft)}
 .hero span{display:block;margin-top:6px}
-.hero em{font:13px/1.4 system-ui,"Inter",sans-serif;color:var(--soft)}
+.hero em{font:13px/1.4 "Inter",system-ui,sans-serif;color:var(--soft)}
 .of,.note{color:var(--soft);font-size:14px;line-height:1.5;max-width:78ch}
 .key{list-style:none;display:flex;gap:22px;padding:0;margin:18px 0 0;
-font:14px system-ui,"Inter",sans-serif}
-.key svg{width:11px;height:11px;margin-right:7px}
-table{border-collapse:collapse;width:100%;font:14px/1.45 system-ui,"Inter",sans-serif;
+font:14px "Inter",system-ui,sans-serif}
+.key li{display:flex;align-items:center}.key svg{width:11px;height:11px;margin-right:7px}
+table{border-collapse:collapse;width:100%;font:14px/1.45 "Inter",system-ui,sans-serif;
 font-variant-numeric:tabular-nums}
 thead th{text-align:left;font-weight:600;border-bottom:1.5px solid var(--ink);padding:6px 14px 6px 0}
 tbody td{border-bottom:1px solid var(--faint);padding:6px 14px 6px 0;vertical-align:top}
@@ -475,8 +486,8 @@ tbody td{border-bottom:1px solid var(--faint);padding:6px 14px 6px 0;vertical-al
 margin-top:44px}
 section>.figures{margin-top:0}
 figure{margin:0}
-figcaption{font:600 14px system-ui,"Inter",sans-serif;margin-bottom:10px}
-svg{display:block;width:100%;font:12.5px system-ui,"Inter",sans-serif}
+figcaption{font:600 14px "Inter",system-ui,sans-serif;margin-bottom:10px}
+svg{display:block;width:100%;font:12.5px "Inter",system-ui,sans-serif}
 svg text{fill:var(--ink)}
 svg .tick{fill:var(--soft);font-size:11.5px}
 svg .n{fill:var(--soft);font-size:10.5px}
@@ -487,7 +498,7 @@ circle,rect[class^=s]{fill:var(--c)}
 .whisker{stroke:var(--c);stroke-width:2;opacity:.55}
 .area{fill:var(--c);fill-opacity:.28;stroke:var(--c);stroke-width:1.2}
 .mark{stroke:var(--c);stroke-dasharray:2 3}
-.pace{margin:8px 0 0;font:13px/1.45 system-ui,"Inter",sans-serif;color:var(--soft)}
+.pace{margin:8px 0 0;font:13px/1.45 "Inter",system-ui,sans-serif;color:var(--soft)}
 .pace i{display:inline-block;width:8px;height:8px;border-radius:4px;background:var(--c);margin-right:7px}
 .kinds th{text-align:left;vertical-align:top;width:170px;padding:14px 14px 14px 0;font-weight:600;
 border-bottom:1px solid var(--faint)}
@@ -496,23 +507,23 @@ border-bottom:1px solid var(--faint)}
 .question{margin:0 0 8px;font:italic 16px/1.45 Charter,"Bitstream Charter",Georgia,serif}
 .pair{display:grid;grid-template-columns:1fr 1fr;gap:16px}
 .pair>div{min-width:0}
-h4{margin:0 0 4px;font:600 11px system-ui,"Inter",sans-serif;letter-spacing:.06em;
+h4{margin:0 0 4px;font:600 11px "Inter",system-ui,sans-serif;letter-spacing:.06em;
 text-transform:uppercase;color:var(--soft)}
 pre{margin:0;padding:10px 12px;background:var(--panel);border-radius:4px;overflow-x:auto;
 white-space:pre-wrap;overflow-wrap:anywhere;
 font:12.5px/1.5 "JetBrains Mono",ui-monospace,SFMono-Regular,Menlo,"DejaVu Sans Mono",monospace}
 pre b{font-weight:600;color:var(--s0)}pre q{quotes:none;color:var(--s2)}
 article{border-top:1px solid var(--faint);padding:22px 0 10px}
-h3{margin:0 0 8px;font:500 14px system-ui,"Inter",sans-serif;color:var(--soft)}
+h3{margin:0 0 8px;font:500 14px "Inter",system-ui,sans-serif;color:var(--soft)}
 h3 span{background:var(--bad);color:var(--paper);border-radius:3px;padding:2px 8px;margin-right:10px;
 font-weight:600;font-size:12.5px}
 .schema{font:13px/1.6 ui-monospace,Menlo,"DejaVu Sans Mono",monospace;color:var(--soft);margin:0 0 12px}
 .schema b{color:var(--ink)}.schema u{text-underline-offset:3px}.schema span{opacity:.75}
 .result{overflow-x:auto;margin-top:10px}
-.result table{font-size:12.5px}
+.result table{font-size:12.5px;width:auto}
 .result td,.result th{padding:3px 12px 3px 0;white-space:nowrap}
-.rows{margin:4px 0 0;font:12px system-ui,"Inter",sans-serif;color:var(--soft)}
-.error{margin:8px 0 0;font:13px/1.45 system-ui,"Inter",sans-serif;color:var(--bad)}
+.rows{margin:4px 0 0;font:12px "Inter",system-ui,sans-serif;color:var(--soft)}
+.error{margin:8px 0 0;font:13px/1.45 "Inter",system-ui,sans-serif;color:var(--bad)}
 .provenance td:first-child{white-space:nowrap;color:var(--soft)}
 .provenance td{overflow-wrap:anywhere}
 @media(max-width:760px){.pair{grid-template-columns:1fr}.figures{grid-template-columns:1fr}

@@ -53,7 +53,7 @@ def summarise(
         "answered": len(lines),
         "measures": measures,
         "text": _text_scores(lines),
-        "by": {name: _slices(lines, of) for name, of in SLICES.items()},
+        "by": {name: _slices(lines, of) for name, of in _slicings(lines).items()},
         "components": _components(lines),
         "errors": dict(Counter(l["score"]["kind"] for l in lines if "kind" in l["score"]).most_common()),
         "gold_fails": [line["id"] for line in lines if line["score"]["gold_fails"]],
@@ -92,11 +92,25 @@ SLICES: dict[str, Callable[[Line], str]] = {
 }
 
 
+_QUARTERS = ("least sure quarter", "second quarter", "third quarter", "surest quarter")
+
+
+def _slicings(lines: Sequence[Line]) -> dict[str, Callable[[Line], str]]:
+    """SLICES, and quarters by log-probability where every answer has one."""
+    known = [line.get("logprob") for line in lines]
+    if any(p is None for p in known) or len(set(known)) < 4:
+        return SLICES
+    bounds = [percentile(known, p) for p in (25, 50, 75)]
+    return {
+        **SLICES, "confidence": lambda line: _QUARTERS[sum(line["logprob"] > b for b in bounds)]
+    }
+
+
 def _slices(lines: Sequence[Line], of: Callable[[Line], str]) -> dict[str, Any]:
     groups = defaultdict(list)
     for line in lines:
         groups[of(line)].append(line["score"])
-    order = {level: place for place, level in enumerate(hardness.LEVELS)}
+    order = {level: place for place, level in enumerate((*hardness.LEVELS, *_QUARTERS))}
     found = {}
     for key in sorted(groups, key=lambda k: (order.get(k, 9), k)):
         right, n = sum(s["correct"] for s in groups[key]), len(groups[key])
@@ -224,6 +238,21 @@ def summary_tables(results: Mapping[str, Any]) -> list[Table]:
             ("p50", "p95", "p99", "first token", "tokens/s", "prompt cached", "in all"),
         ))
     return tables  # fmt: skip
+
+
+def suite_sentence(results: Mapping[str, Any]) -> str:
+    """What the test suite is and how good; "" without one."""
+    facts = results["provenance"].get("test_suite")
+    if not facts:
+        return ""
+    if facts["kind"] == "distilled":
+        return f"Test-suite accuracy is on {facts['databases']:,} given databases."
+    return (
+        f"Test-suite accuracy is on {facts['databases']:,} generated neighbour databases: of "
+        f"{facts['mutants']:,} mutated golds they and the originals tell {facts['killed']:,} from "
+        f"the gold ({100 * facts['killed'] / max(facts['mutants'], 1):.1f} %), the originals alone "
+        f"{facts['killed_by_original']:,}."
+    )
 
 
 def markdown_table(several: Sequence[Mapping[str, Any]]) -> str:

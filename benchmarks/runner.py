@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.datasets import DataError, Dataset
 from benchmarks.scoring import Scorer
-from t2sql_tui.core.types import Backend, CheckedQuery, Example, GenerationSettings
+from t2sql_tui.core.types import Backend, CheckedQuery, Example, GenerationSettings, ShouldStop
 
 PREDICTIONS = "predictions.jsonl"
 RUN = "run.json"
@@ -172,12 +172,13 @@ def run(
     *,
     repairs: int = 0,
     on_line: Callable[[dict[str, Any]], None] = lambda line: None,
+    should_stop: ShouldStop = lambda: False,
 ) -> None:
     """Asks the examples that `folder` lacks, in the data set's order, and writes their lines.
 
     Scoring runs in one thread beside generation: both llama.cpp and SQLite work without
-    Python's lock, so a score costs generation next to nothing. Ctrl+C (KeyboardInterrupt)
-    passes through after everything that was generated is scored and written.
+    Python's lock, so a score costs generation next to nothing. When `should_stop` says so,
+    the question under way is given up, and all that were answered are scored and written.
 
     Raises: ModelError, DatabaseError, DataError.
     """
@@ -193,9 +194,10 @@ def run(
     with ThreadPoolExecutor(1, thread_name_prefix="scorer") as scoring:
         try:
             for example, database in _todo(dataset, folder):
-                line = predict(example, database, backend, settings, repairs)
-                score = scoring.submit(scorer.score, example, line)
-                waiting.append((line, score))
+                line = predict(example, database, backend, settings, repairs, should_stop)
+                if line is None:
+                    break
+                waiting.append((line, scoring.submit(scorer.score, example, line)))
                 write(until=_BACKLOG)
         finally:
             write(until=0)
@@ -252,14 +254,20 @@ def predict(
     backend: Backend,
     settings: GenerationSettings,
     repairs: int = 0,
-) -> dict[str, Any]:
-    """One example, asked as the app asks. The line lacks only its score."""
+    should_stop: ShouldStop = lambda: False,
+) -> dict[str, Any] | None:
+    """One example, asked as the app asks: a line that lacks only its score. None if
+    `should_stop` ended it."""
     from t2sql_tui.core.ask import ask
     from t2sql_tui.core.types import Question
 
     question = Question(example.question, example.evidence)
     started = time.perf_counter()
-    answer = ask(question, database, backend, settings, repairs=repairs)
+    answer = ask(
+        question, database, backend, settings, should_stop=should_stop, repairs=repairs
+    )
+    if should_stop():
+        return None
     seconds = time.perf_counter() - started
     first = answer.generations[0]
     best = answer.candidate

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.datasets import Dataset
+from benchmarks.datasets import DataError, Dataset
 from benchmarks.metrics import errors, exact_match, execution, features, hardness, text
 from benchmarks.metrics.spider_grammar import OutsideGrammar, SpiderSchema
 from t2sql_tui.core.types import Example, Schema
 
 
-class Scorer:
-    """Judges answers to the examples of `dataset`. Not for several threads at once.
+@dataclass(frozen=True, slots=True)
+class TestSuite:
+    """Further databases on which an answer must be right. `files_for` gives those of an
+    example; `facts` says what the suite is, for the results."""
 
-    `suites` maps database ids to further databases on which an answer must be right to
-    count for test-suite accuracy.
-    """
+    __test__ = False  # not pytest's
+
+    files_for: Callable[[Example], Sequence[Path]]
+    facts: Mapping[str, Any]
+
+
+class Scorer:
+    """Judges answers to the examples of `dataset`. Not for several threads at once."""
 
     def __init__(
         self,
         dataset: Dataset,
         *,
         keep_distinct: bool = False,
-        suites: Mapping[str, Sequence[Path]] | None = None,
+        suite: TestSuite | None = None,
     ) -> None:
         self._dataset = dataset
         self._keep_distinct = keep_distinct
-        self._suites = suites or {}
+        self._suite = suite
         self._schemas: dict[str, tuple[Schema, SpiderSchema]] = {}
 
     def score(self, example: Example, line: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,10 +80,12 @@ class Scorer:
         )
 
     def _on_suite(self, example: Example, predicted: str, correct: bool) -> bool | None:
-        files = self._suites.get(example.database)
-        if files is None:
+        if self._suite is None:
             return None
-        return correct and execution.verdict(
+        files = self._suite.files_for(example)
+        if not correct or not files:
+            return correct
+        return execution.verdict(
             example.gold, predicted, files, keep_distinct=self._keep_distinct
         ).correct
 
@@ -104,23 +114,46 @@ def _by_spiders_rules(gold: str, predicted: str, schema: SpiderSchema) -> dict[s
     }
 
 
-def neighbour_databases(dataset: Dataset, count: int) -> dict[str, tuple[Path, ...]]:
-    """`count` generated neighbours of each database of `dataset`, built once and kept."""
-    from collections import defaultdict
+def distilled_suite(dataset: Dataset, folder: Path) -> TestSuite:
+    """`folder`/ID/*.sqlite, as the official test suites are laid out.
 
+    Raises: DataError when a database of `dataset` has none.
+    """
+    files = {name: tuple(sorted((folder / name).glob("*.sqlite"))) for name in dataset.files}
+    if missing := [name for name, found in files.items() if not found]:
+        raise DataError(
+            f"{folder} has no databases for '{missing[0]}'.",
+            "It should hold ID/*.sqlite for every database of the suite.",
+        )
+    facts = {"kind": "distilled", "databases": sum(map(len, files.values()))}
+    return TestSuite(lambda example: files[example.database], facts)
+
+
+def neighbour_suite(
+    dataset: Dataset, count: int, on_database: Callable[[str], None] = lambda name: None
+) -> TestSuite:
+    """`count` generated neighbours of each database, built once and kept in the cache.
+
+    `dataset` is the whole suite, so that a sample of it is judged on the same neighbours.
+    `on_database` hears each name before its neighbours are made.
+    """
     from benchmarks.metrics import test_suites
     from benchmarks.suites import cache_folder
 
-    golds = defaultdict(list)
+    golds: dict[str, list[str]] = {}
     for example in dataset.examples:
-        golds[example.database].append(example.gold)
-    return {
-        database: tuple(
-            test_suites.build(
-                dataset.files[database][0], golds[database], count=count,
-                folder=cache_folder() / "neighbours",
-            ).files  # fmt: skip
+        golds.setdefault(example.database, []).append(example.gold)
+    built = {}
+    for name, asked in sorted(golds.items()):
+        on_database(name)
+        built[name] = test_suites.build(
+            dataset.files[name][0], asked, count=count, folder=cache_folder() / "neighbours"
         )
-        for database in dataset.files
-        if database in golds
+    facts = {
+        "kind": "generated",
+        "databases": sum(len(suite.files) for suite in built.values()),
+        "mutants": sum(suite.mutants for suite in built.values()),
+        "killed_by_original": sum(suite.killed_by_original for suite in built.values()),
+        "killed": sum(suite.killed for suite in built.values()),
     }
+    return TestSuite(lambda e: built[e.database].files_for(e.gold), facts)
