@@ -15,6 +15,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from t2sql_tui.core import export as module
 from t2sql_tui.core.errors import T2SQLError
@@ -192,6 +194,40 @@ def test_xlsx_edges(tmp_path):
     assert [cells.get(f"A{n}") for n in range(2, 7)] == [
         "inf", "-inf", "nul\0here", "lone \ufffd surrogate", None,
     ]  # fmt: skip
+
+
+CELLS = st.one_of(
+    st.none(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), st.binary(max_size=8),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(CELLS, CELLS), max_size=4), st.text(max_size=6))
+def test_any_rows_load_into_sqlite_unchanged(rows, name):
+    result = QueryResult((name, "second"), tuple(rows))
+    with sqlite3.connect(":memory:") as connection:
+        connection.executescript(text_of(result, "sql", table_name=name or "t"))
+        table = module._quote(module._text(name or "t"))
+        loaded = connection.execute(f"SELECT * FROM {table}").fetchall()
+    assert [[(type(v), v) for v in r] for r in loaded] == [[(type(v), v) for v in r] for r in rows]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(CELLS, CELLS), max_size=4), st.sampled_from([",", "\t"]))
+def test_any_rows_are_read_back_from_csv_and_tsv(rows, separator):
+    text = text_of(QueryResult(("a", "b"), tuple(rows)), "csv" if separator == "," else "tsv")
+    read = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    assert read[1:] == [["" if v is None else module._text(v) for v in row] for row in rows]
+    assert text.count("\n") >= len(rows) + 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(CELLS, CELLS), max_size=4))
+def test_any_rows_make_one_markdown_table(rows):
+    lines = text_of(QueryResult(("a", "b"), tuple(rows)), "markdown").split("\n")
+    assert len(lines) == len(rows) + 3
+    assert all(len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) == 3 for line in lines[:-1])
 
 
 # --- limits and mistakes ----------------------------------------------------------
