@@ -38,10 +38,10 @@ from t2sql_tui.core.types import CheckedQuery, Limits, QueryResult, Schema, Shou
 
 MIB = 1024 * 1024
 VALUE_BYTES = 64 * MIB  # one value, stored or computed
-ROW_BYTES = 256 * MIB  # one row: its columns share this
+ROW_BYTES = 128 * MIB  # one row: its columns share this
 SQL_BYTES = 100_000
 LIKE_PATTERN_BYTES = 500
-HEAP_BYTES = 512 * MIB  # all of SQLite in this process; a bomb meets it, a query does not
+HEAP_BYTES = 256 * MIB  # all of SQLite in this process; sorts spill to disk long before
 TEMP_BYTES = 4096 * MIB  # what one query may spill into the temporary folder
 COPY_BYTES = 2048 * MIB  # the largest WAL database that is copied to be read
 BUSY_SECONDS = 1.0  # how long to wait for another program's lock
@@ -141,6 +141,7 @@ class Watch:
         self.interrupt = interrupt
         self.reason = ""
         self._done = threading.Event()
+        self._end = threading.Lock()  # so that no late interrupt meets the next statement
         self._temp_free = _temp_free()
 
     def __call__(self) -> int:
@@ -158,14 +159,16 @@ class Watch:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._done.set()
+        with self._end:
+            self._done.set()
 
     def _look(self) -> None:
         while not self._done.wait(self.PERIOD):
             if not self.reason and self._temp_free - _temp_free() > TEMP_BYTES:
                 self.reason = "disk"
-            if self():
-                self.interrupt()
+            with self._end:
+                if self() and not self._done.is_set():
+                    self.interrupt()
 
 
 def _temp_free() -> float:
@@ -341,10 +344,12 @@ class _Guarded:
             with Watch(seconds, should_stop, interrupt) as self._watch:
                 try:
                     yield connection, self._watch
-                finally:
-                    if self._kind == "joined":
-                        self._close()
-            if self._kind == "immutable" and self._stamp != self.source.stamp():
+                except MemoryError:
+                    self._stamp = ()  # opened anew: SQLite has dropped its schema
+                    raise
+            if self._kind == "joined":
+                self._close()
+            elif self._kind == "immutable" and self._stamp != self.source.stamp():
                 raise DatabaseError(
                     f"{self.source.path} was changed by another program while it was read.",
                     "Run the query again.",
@@ -352,15 +357,14 @@ class _Guarded:
 
     def _open(self) -> None:
         self._stamp = self.source.stamp()
-        uri, self._kind = self.source.locate()
-        connection = connect(uri)
-        try:
+        with explained(self.source.path), contextlib.ExitStack() as undo:
+            uri, self._kind = self.source.locate()
+            connection = connect(uri)
+            undo.callback(connection.close)
             _touch_virtual_tables(connection)
             connection.set_progress_handler(lambda: self._watch(), 20_000)
             connection.set_authorizer(self._authorize)
-        except BaseException:
-            connection.close()
-            raise
+            undo.pop_all()
         self.connection = connection
 
     def _authorize(self, action: int, first: str | None, second: str | None, *_: object) -> int:
@@ -450,7 +454,7 @@ class Database:
 
         SQLite's errors come out as DatabaseError.
         """
-        with self._explained():
+        with explained(self.path):
             uri, _ = self._source.locate()
             connection = connect(uri)
             try:
@@ -464,27 +468,30 @@ class Database:
         `sql` has no semicolon at its end (see check.split_statements). Nothing runs. Raises: sqlite3.Error with SQLite's own words, DatabaseError where
         the file itself is the trouble.
         """
-        with self._checks.use(PREPARE_SECONDS, threaded=False) as (connection, watch):
-            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES)
-            try:
+        watch = None
+        try:
+            with self._checks.use(PREPARE_SECONDS, threaded=False) as (connection, watch):
+                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES)
                 connection.execute(f"EXPLAIN {sql}").close()
                 # The inner LIMIT keeps the query a subroutine of its own, which LIMIT 0
                 # never enters: the names come without running any part of it.
-                named = connection.execute(
+                cursor = connection.execute(
                     f"SELECT * FROM (SELECT * FROM ({sql}\n) LIMIT -1) LIMIT 0"
                 )
-            except sqlite3.Error:
-                if watch.reason:
-                    raise sqlite3.OperationalError(
-                        "the query is too complex: it took too long to compile"
-                    ) from None
-                raise
-            except MemoryError:
+                names = [column[0] for column in cursor.description or ()]
+                cursor.close()
+        except MemoryError:
+            raise sqlite3.OperationalError(
+                "the query is too complex: compiling it takes too much memory"
+            ) from None
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorname", "").startswith(_FILE_TROUBLE):
+                raise _explain(error, self.path) from error
+            if watch is not None and watch.reason:
                 raise sqlite3.OperationalError(
-                    "the query is too complex: it needs too much memory to compile"
+                    "the query is too complex: compiling it takes too long"
                 ) from None
-            names = [column[0] for column in named.description or ()]
-            named.close()
+            raise
         return _without_numbers(names)
 
     def run(
@@ -507,38 +514,29 @@ class Database:
     ) -> QueryResult:
         """`run()` for any string: the locks must hold without the check, too."""
         started = time.perf_counter()
-        rows: list[tuple[Any, ...]] = []
-        cut = ""
-        with self._queries.use(limits.seconds, should_stop) as (connection, watch):
-            with self._explained(watch, limits):
+        try:
+            with (
+                self._queries.use(limits.seconds, should_stop) as (connection, watch),
+                explained(self.path, watch, limits),
+            ):
                 connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES)
-                connection.setlimit(
-                    sqlite3.SQLITE_LIMIT_LENGTH, _value_bytes(connection, sql)
-                )
+                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _value_bytes(connection, sql))
                 cursor = connection.execute(sql)
                 columns = tuple(column[0] for column in cursor.description or ())
                 try:
                     rows, cut = fetch(cursor, limits)
                 finally:
                     cursor.close()
-        return QueryResult(columns, tuple(rows), cut, time.perf_counter() - started)
-
-    def interrupt(self) -> None:
-        """Stop the running query, from any thread."""
-        self._queries.interrupt()
-
-    @contextlib.contextmanager
-    def _explained(self, watch: Watch | None = None, limits: Limits = Limits()) -> Iterator[None]:
-        """Turn SQLite's errors into what a person can act on."""
-        try:
-            yield
         except MemoryError:
             raise DatabaseError(
                 f"The query needs more than {HEAP_BYTES // MIB} MiB of memory.",
                 "Narrow it with WHERE, or select fewer and shorter columns.",
             ) from None
-        except (sqlite3.Error, sqlite3.Warning, OSError) as error:
-            raise _explain(error, self.path, watch.reason if watch else "", limits) from error
+        return QueryResult(columns, tuple(rows), cut, time.perf_counter() - started)
+
+    def interrupt(self) -> None:
+        """Stop the running query, from any thread."""
+        self._queries.interrupt()
 
     def close(self) -> None:
         """Stop what runs and let go of the file. Harmless to repeat."""
@@ -681,6 +679,23 @@ def _not_a_database(path: Path, start: bytes) -> tuple[str, str]:
             "'.import --csv FILE NAME'.",
         )
     return f"{path} is not a SQLite file.", "Choose a file that begins with 'SQLite format 3'."
+
+
+_FILE_TROUBLE = (
+    "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CORRUPT", "SQLITE_FORMAT", "SQLITE_NOTADB",
+    "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_PROTOCOL",
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def explained(
+    path: Path, watch: Watch | None = None, limits: Limits = Limits()
+) -> Iterator[None]:
+    """Turn errors of SQLite and of the system into what a person can act on."""
+    try:
+        yield
+    except (sqlite3.Error, sqlite3.Warning, OSError) as error:
+        raise _explain(error, path, watch.reason if watch else "", limits) from error
 
 
 def _explain(

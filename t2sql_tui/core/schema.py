@@ -54,12 +54,6 @@ _COLUMNS = "c.name, c.type, c.pk, c.\"notnull\", c.hidden"
 
 
 def _read_tables(connection: sqlite3.Connection) -> list[Table]:
-    kinds = {
-        name: kind
-        for name, kind in connection.execute(
-            "SELECT name, type FROM pragma_table_list WHERE schema = 'main'"
-        )
-    }
     # Plain tables in one statement. Views and virtual tables one by one, for a broken one
     # would fail the statement for all.
     columns: dict[str, list[Column]] = defaultdict(list)
@@ -68,25 +62,59 @@ def _read_tables(connection: sqlite3.Connection) -> list[Table]:
         "WHERE m.type = 'table' AND m.rootpage > 0 ORDER BY m.rowid, c.cid"
     ):
         columns[name].append(_column(*column))
+    entries = connection.execute(
+        "SELECT name, CASE WHEN type = 'view' THEN 'view' WHEN rootpage = 0 THEN 'virtual' "
+        "ELSE 'table' END FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY rowid"
+    ).fetchall()
+    virtual = [name.lower() for name, kind in entries if kind == "virtual"]
+    hidden = {f"{name}_{end}" for name in virtual for end in _SHADOWS}
+    effort = _Effort()
     tables = []
-    for name, of_type in connection.execute(
-        "SELECT name, type FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY rowid"
-    ).fetchall():
-        kind = kinds.get(name, of_type)
-        if kind == "shadow" or name.lower().startswith("sqlite_"):
+    for name, kind in entries:
+        if name.lower() in hidden or name.lower().startswith("sqlite_"):
             continue
-        if name not in columns:
-            with contextlib.suppress(sqlite3.Error):  # a broken view, an unknown module
-                columns[name] = [
-                    _column(*column)
-                    for column in connection.execute(
-                        f"SELECT {_COLUMNS} FROM pragma_table_xinfo(?, 'main') c ORDER BY c.cid",
-                        (name,),
-                    )
-                ]
+        if kind != "table":
+            columns[name] = _columns_of(connection, name, effort)
         if columns[name]:
             tables.append(Table(name, tuple(columns[name]), kind=kind))
     return tables
+
+
+# What FTS3, FTS4, FTS5, R-tree and Geopoly call the tables they keep their data in.
+_SHADOWS = (
+    "content", "data", "idx", "docsize", "config",
+    "segments", "segdir", "stat", "node", "parent", "rowid",
+)  # fmt: skip
+
+
+class _Effort:
+    """An authorizer that only counts, for a view upon views upon views may take hours to
+    compile, and SQLite (before 3.41) asks nobody else meanwhile."""
+
+    VIEW = 20_000
+    ALL = 500_000
+
+    def __init__(self) -> None:
+        self.spent = self.end = 0
+
+    def __call__(self, *_: object) -> int:
+        self.spent += 1
+        return sqlite3.SQLITE_DENY if self.spent > self.end else sqlite3.SQLITE_OK
+
+
+def _columns_of(connection: sqlite3.Connection, name: str, effort: _Effort) -> list[Column]:
+    """The columns of a view or virtual table; none where it does not compile."""
+    effort.end = min(effort.spent + effort.VIEW, effort.ALL)
+    connection.set_authorizer(effort)
+    try:
+        found = connection.execute(
+            f"SELECT {_COLUMNS} FROM pragma_table_xinfo(?, 'main') c ORDER BY c.cid", (name,)
+        )
+        return [_column(*column) for column in found]
+    except sqlite3.Error:  # a broken view, an unknown module, too much effort
+        return []
+    finally:
+        connection.set_authorizer(None)
 
 
 def _column(name: str, type: str | None, key: int, not_null: int, hidden: int) -> Column:
