@@ -118,7 +118,7 @@ def _name_tables(tree: exp.Expression) -> None:
     for select in selects:
         inside = [s for other in select.find_all(exp.Select) for s in sources[id(other)]]
         around = [s for other in _around(select) for s in sources[id(other)]]
-        seen = [s.name.lower() for s in inside + around if isinstance(s, exp.Table)]
+        seen = [name for s in inside + around for name in {s.name.lower(), s.alias.lower()}]
         known_as[id(select)] = {
             source.alias.lower(): source.name
             for source in sources[id(select)]
@@ -420,12 +420,13 @@ def _aggregate(node: exp.Expression) -> str:
         return f"the number of rows where {_in_words(what)} is not missing"
     words = _AGGREGATES[type(node)]
     if distinct:
-        if isinstance(node, exp.Min | exp.Max):  # repeats change nothing
-            return f"{words} {_in_words(what.expressions[0])}"
-        return f"{words} different values of {_in_words(what.expressions[0])}"
+        if not isinstance(node, exp.Min | exp.Max):  # for which repeats change nothing
+            words += " different values of"
+        return f"{words} {_in_words(what.expressions[0])}"
     if isinstance(node, exp.Sum) and isinstance(what.unnest(), _CONDITIONS):
         return f"the number of rows where {_condition(what.unnest())}"  # true counts as 1
-    return f"{words} {_in_words(what)}"
+    separator = node.args.get("separator")
+    return f"{words} {_in_words(what)}" + (f" joined by {_sql(separator)}" if separator else "")
 
 
 def _window(node: exp.Window) -> str:
@@ -473,7 +474,11 @@ def _sorted_by(order: exp.Order, query: exp.Query | None = None) -> str:
 
 def _sorting(ordered: exp.Expression, query: exp.Query | None = None) -> str:
     what = _ordinal(_by_number(ordered.this, query)) if query else _in_words(ordered.this)
-    return f"{what}, largest first" if ordered.args.get("desc") else what
+    descending, nulls_first = bool(ordered.args.get("desc")), ordered.args.get("nulls_first")
+    # To SQLite, NULL is the smallest value; only an order that says otherwise mentions it.
+    if nulls_first == descending:
+        return f"{what}{', largest first' * descending}, NULLs {'first' if nulls_first else 'last'}"
+    return f"{what}{', largest first' * descending}"
 
 
 def _by_number(node: exp.Expression, query: exp.Query) -> exp.Expression:
@@ -505,30 +510,36 @@ _COMPARISONS = {
 }
 
 
-def _condition(node: exp.Expression, inside_and: bool = False) -> str:
-    """A condition as a clause: "city is 'Oslo' and total is more than 5"."""
-    if isinstance(node, exp.Paren):
-        return _condition(node.this, inside_and)
-    if node.args.get("negate"):  # how sqlglot writes NOT LIKE
-        return _negated(node)
-    if isinstance(node, exp.And):
-        return f"{_condition(node.this, True)} and {_condition(node.expression, True)}"
-    if isinstance(node, exp.Or):
-        text = f"{_condition(node.this)} or {_condition(node.expression)}"
-        return f"({text})" if inside_and else text
-    if isinstance(node, exp.Not):
-        return _negated(node.this)
-    if isinstance(node, exp.Between):
-        low, high = _in_words(node.args["low"]), _in_words(node.args["high"])
-        return f"{_in_words(node.this)} is between {low} and {high}"
-    if isinstance(node, exp.In):
-        return f"{_in_words(node.this)} is {_members(node)}"
-    if isinstance(node, exp.Exists):
-        return "an inner query finds any row"
-    if isinstance(node, exp.Is) and isinstance(node.expression, exp.Null):
-        return f"{_in_words(node.this)} is missing"
-    if isinstance(node, exp.Like):
-        return _like(node)
+def _condition(node: exp.Expression, beside: type[exp.Connector] | None = None) -> str:
+    """A condition as a clause: "city is 'Oslo' and total is more than 5".
+
+    `beside` is the connector it is an operand of: AND and OR do not mix without parentheses.
+    """
+    match node:
+        case exp.Paren():
+            return _condition(node.this, beside)
+        case exp.And() | exp.Or():
+            word = "and" if isinstance(node, exp.And) else "or"
+            kind = type(node)
+            text = f"{_condition(node.this, kind)} {word} {_condition(node.expression, kind)}"
+            return text if beside in (None, kind) else f"({text})"
+        case exp.Not():
+            return _negated(node.this)
+        case _ if node.args.get("negate"):  # how sqlglot writes NOT LIKE
+            return _negated(node)
+        case exp.Between():
+            low, high = _in_words(node.args["low"]), _in_words(node.args["high"])
+            return f"{_in_words(node.this)} is between {low} and {high}"
+        case exp.In():
+            return f"{_in_words(node.this)} is {_members(node)}"
+        case exp.Exists():
+            return "an inner query finds any row"
+        case exp.Is(expression=exp.Null()):
+            return f"{_in_words(node.this)} is missing"
+        case exp.EQ(expression=exp.Null()) | exp.NEQ(expression=exp.Null()):
+            return f"{_sql(node)} (never so: only IS NULL finds NULL)"
+        case exp.Like():
+            return _like(node)
     if type(node) in _COMPARISONS:
         words = _COMPARISONS[type(node)]
         return f"{_in_words(node.this)} {words} {_in_words(node.expression)}"
@@ -569,7 +580,9 @@ def _like(node: exp.Like, negated: bool = False) -> str:
 
 
 def _members(node: exp.In) -> str:
-    if node.args.get("query") or node.args.get("field"):
+    if field := node.args.get("field"):  # x IN t, a table
+        return f"among the rows of {_in_words(field)}"
+    if node.args.get("query"):
         return "among the results of an inner query"
     return f"one of {_list([_in_words(e) for e in node.expressions], 'or')}"
 
