@@ -69,6 +69,10 @@ class TextGenerated(Message):
     job: int
     text: str
 
+    def can_replace(self, message: Message) -> bool:
+        """A later one makes this one needless: a slow terminal skips, and never lags."""
+        return isinstance(message, TextGenerated)
+
 
 @dataclass
 class AttemptRejected(Message):

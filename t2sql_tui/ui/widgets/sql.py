@@ -89,6 +89,16 @@ class SQLEditor(TextArea):
             tab_behavior="focus",
         )
 
+    def show(self, sql: str) -> None:
+        """Set the text by editing it. Assigning `text` would compile the highlighter's
+        queries anew: 90 ms, where an edit takes 1."""
+        shown = self.text
+        if sql.startswith(shown):
+            self.insert(sql[len(shown) :], self.document.end, maintain_selection_offset=False)
+        else:
+            self.replace(sql, self.document.start, self.document.end)
+        self.history.clear()
+
     def on_mount(self) -> None:
         self._follow_theme(self.app.current_theme)
         self.app.theme_changed_signal.subscribe(self, self._follow_theme)
@@ -141,10 +151,11 @@ class SQLPane(Vertical):
     def show(self, sql: str, note: str = "") -> None:
         """Show SQL that is not to be edited; `note` goes into the frame."""
         self.set_editable(False)
-        if self.editor.text != sql:
-            self.editor.text = sql
-        self.editor.scroll_end(animate=False) if note == "" else self.editor.scroll_home(animate=False)
+        self.editor.show(sql)
         self.border_subtitle = note
+        # While text streams in (no note yet) its end is of interest, afterwards its start.
+        scroll = self.editor.scroll_home if note else self.editor.scroll_end
+        scroll(animate=False)
 
     def set_editable(self, editable: bool) -> None:
         editor = self.editor
