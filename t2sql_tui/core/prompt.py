@@ -317,7 +317,12 @@ def _narrow(table: Table, asked: set[str], values: Sequence[ValueMatch], keep: i
 # --- reading the answer -------------------------------------------------------------
 
 _FENCE = re.compile(r"```[ \t]*(?:\w+[ \t]*\n)?(.*?)(?:```|\Z)", re.S)
-_START = re.compile(r"(?:\A|(?<=[\s:(`]))(select|with|values|explain)\b", re.I)
+# "with" and "values" are words of plain English as well.
+_START = re.compile(
+    r"(?:\A|(?<=[\s:(`]))(select\b|values\s*\(|explain\s+(query|select|with)\b"
+    r"|with\s+(recursive\s+)?(\w+|\"[^\"]*\")\s*(\([^)]*\)\s*)?as\b)",
+    re.I,
+)
 # Any other statement is passed on as it is, so that the check can say what it thinks of it.
 _STATEMENT = re.compile(
     r"\A\W*(insert|update|delete|replace|create|drop|alter|pragma|attach|detach|vacuum|reindex)\b", re.I
