@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from t2sql_tui.backends.merge import AdapterInfo, read_adapter_info
+from t2sql_tui.core.catalog import AdapterInfo, read_adapter_info
 from t2sql_tui.core.errors import ModelError
 from trainer.export import find_trained, report_path, run_folder, run_name
 

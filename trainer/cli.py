@@ -19,6 +19,7 @@ class _Group(click.Group):
 
     elsewhere = {
         "export": "trainer.export:export_command",
+        "eval": "trainer.export:eval_command",
         "card": "trainer.card:card_command",
         "push": "trainer.card:push_command",
     }

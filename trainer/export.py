@@ -5,7 +5,7 @@ trained. So an export is a candidate first: the same held-out questions go throu
 adapter and through the file, and the file gets its name only if it does not answer worse.
 
 What lies in an adapter's folder, beside PEFT's `adapter_config.json` and
-`adapter_model.safetensors`, is `t2sql.json` (`merge.AdapterInfo`): name and hash of the base,
+`adapter_model.safetensors`, is `t2sql.json` (`core.catalog.AdapterInfo`): name and hash of the base,
 prompt version, chat format and licence. An adapter of another base is refused by that hash.
 """
 
@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from t2sql_tui.backends.merge import QUANTISATIONS, AdapterInfo, read_adapter_info
+from t2sql_tui.backends.merge import QUANTISATIONS
+from t2sql_tui.core.catalog import AdapterInfo, read_adapter_info
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.types import Backend, GenerationSettings, ModelSpec
 
@@ -227,17 +228,19 @@ def parity(adapter: Sequence[Line], exported: Sequence[Line], margins: Margins) 
     }
 
 
-def reference_spec(trained: Trained, base: Base) -> ModelSpec:
-    """What was trained, as the `peft` backend loads it: not merged, not quantised again."""
+def load_reference(trained: Trained, base: Base) -> Backend:
+    """What was trained, in the `peft` backend: in floats, as it was measured while training."""
+    from t2sql_tui.backends import load_backend
     from trainer.base import transformers_folder
 
     info = complete(trained.info, base)
-    folder = trained.folder if trained.full else Path(transformers_folder(base))
-    return ModelSpec(
+    spec = ModelSpec(
         name=trained.folder.name, chat_format=info.chat_format,
-        prompt_version=info.prompt_version, context=base.context, licence=info.licence,
-        adapter=None if trained.full else trained.folder, path=folder,
+        prompt_version=info.prompt_version, context=base.context,
+        adapter=None if trained.full else trained.folder,
     )  # fmt: skip
+    folder = trained.folder if trained.full else transformers_folder(base)
+    return load_backend(spec, backend="peft", base=folder)
 
 
 def prove(
@@ -266,11 +269,10 @@ def export_proven(
     Raises: ParityError after all were tried, if any was refused; ModelError.
     """
     from benchmarks.provenance import provenance
-    from t2sql_tui.backends import load_backend
     from trainer.base import write_json
 
     note(f"Asking the adapter {len(dataset.examples)} questions ...")
-    backend = load_backend(reference_spec(trained, base), backend="peft")
+    backend = load_reference(trained, base)
     try:
         with _Counter(len(dataset.examples)) as counter:
             reference = answers(backend, dataset, counter.line)

@@ -19,11 +19,12 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t2sql_tui.backends.gguf_file import GGUFFile, OnProgress, Tensor, encode, write_gguf
+from t2sql_tui.core.catalog import AdapterInfo, read_adapter_info
 from t2sql_tui.core.errors import ModelError
 
 if TYPE_CHECKING:
@@ -36,40 +37,10 @@ QUANTISATIONS = {"f16": 1, "bf16": 32, "q8_0": 7, "q6_k": 18, "q5_k_m": 17, "q4_
 # (and, in "llama", which mistral and SmolLM share, the order of query and key rows).
 ARCHITECTURES = ("qwen2", "qwen3", "llama", "phi3", "gemma3")
 
-INFO_FILE = "t2sql.json"
 _BLOCK = 1 << 24  # weights dequantised at a time: 64 MiB as float32
 
 
-# --- what an adapter says about itself --------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class AdapterInfo:
-    """`t2sql.json` in an adapter's folder: what the adapter was trained on and for.
-
-    The trainer writes it; merging, exporting and loading refuse what does not fit.
-    `base_sha256` is `weights_sha256` of the base; an empty field is not checked.
-    """
-
-    base: str = ""
-    base_sha256: str = ""
-    prompt_version: str = ""
-    chat_format: str = ""
-    licence: str = ""
-
-
-def write_adapter_info(folder: Path, info: AdapterInfo) -> None:
-    (folder / INFO_FILE).write_text(json.dumps(asdict(info), indent=2) + "\n", encoding="utf-8")
-
-
-def read_adapter_info(folder: Path) -> AdapterInfo:
-    """An adapter without the file gives an empty `AdapterInfo`. Raises: ModelError."""
-    path = folder / INFO_FILE
-    if not path.exists():
-        return AdapterInfo()
-    known = {f.name for f in fields(AdapterInfo)}
-    stored = _read_json(path)
-    return AdapterInfo(**{k: str(v) for k, v in stored.items() if k in known})
+# --- reading safetensors and PEFT adapters ----------------------------------------
 
 
 def weights_sha256(path: Path) -> str:
@@ -83,9 +54,6 @@ def weights_sha256(path: Path) -> str:
         raise ModelError(f"{path} holds no weights", "Give a .gguf file or a transformers folder.")
     lines = "".join(f"{shard.name} {weights_sha256(shard)}\n" for shard in shards)
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-# --- reading safetensors and PEFT adapters ----------------------------------------
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:

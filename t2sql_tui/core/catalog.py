@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import difflib
 import functools
+import json
 import mmap
 import struct
 import tomllib
-from dataclasses import fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,44 @@ _MARKS = {  # in a chat template -> chat format
 }
 
 
+#: In an adapter's folder, beside PEFT's files.
+ADAPTER_INFO = "t2sql.json"
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterInfo:
+    """What an adapter was trained on and for: `t2sql.json` in its folder.
+
+    The trainer writes it; merging, exporting and loading refuse what does not fit.
+    `base` is a name in the catalog, a file, a folder or a hub id; `base_sha256` is
+    `backends.merge.weights_sha256` of it. An empty field is not known, and not checked.
+    """
+
+    base: str = ""
+    base_sha256: str = ""
+    prompt_version: str = ""
+    chat_format: str = ""
+    licence: str = ""
+
+
+def write_adapter_info(folder: Path, info: AdapterInfo) -> None:
+    text = json.dumps(asdict(info), indent=2) + "\n"
+    (folder / ADAPTER_INFO).write_text(text, encoding="utf-8")
+
+
+def read_adapter_info(folder: Path) -> AdapterInfo:
+    """An adapter without the file gives an empty `AdapterInfo`. Raises: ModelError."""
+    path = folder / ADAPTER_INFO
+    if not path.exists():
+        return AdapterInfo()
+    known = {field.name for field in fields(AdapterInfo)}
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return AdapterInfo(**{key: str(stored[key]) for key in stored.keys() & known})
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"{path} cannot be read: {error}", "Copy or train it again.") from error
+
+
 def models_source() -> Path:
     """The folder of model.toml files: beside the package in a checkout, inside it in a wheel."""
     package = Path(__file__).resolve().parent.parent
@@ -55,7 +94,8 @@ def load_catalog() -> dict[str, ModelSpec]:
 
 
 def find_model(name_or_path: str | Path = DEFAULT_MODEL) -> ModelSpec:
-    """The spec of a known model, or of any GGUF file; `path` is set if weights are here.
+    """The spec of a known model, of any GGUF file, or of the folder of an adapter or a run;
+    `path` is set if weights are here.
 
     Raises: ModelError when there is no such model or file, or the file wants a prompt
     version or chat format that this version of the program does not have.
@@ -65,13 +105,16 @@ def find_model(name_or_path: str | Path = DEFAULT_MODEL) -> ModelSpec:
     if name in catalog:
         return replace(catalog[name], path=store.find(catalog[name]))
     path = Path(name_or_path).expanduser()
+    for folder in (path, path / "adapter"):
+        if (folder / "adapter_config.json").is_file():
+            return _spec_of_adapter(folder)
     if path.suffix == ".gguf" or path.is_file():
         return _spec_of_file(path)
     near = difflib.get_close_matches(name, catalog, 1, 0.4)
     raise ModelError(
         f'There is no model "{name}".',
         (f'Did you mean "{near[0]}"? ' if near else "")
-        + f"Known: {', '.join(catalog)}; or give the path of a .gguf file.",
+        + f"Known: {', '.join(catalog)}; or give the path of a .gguf file or an adapter.",
     )
 
 
@@ -88,6 +131,31 @@ def _read_spec(file: Path) -> ModelSpec:
     adapter = file.parent / "adapter"
     has_adapter = (adapter / "adapter_config.json").is_file()
     return ModelSpec(file.parent.name, **values, adapter=adapter if has_adapter else None)
+
+
+def _spec_of_adapter(folder: Path) -> ModelSpec:
+    info = read_adapter_info(folder)
+    if not info.base:
+        raise ModelError(
+            f"{folder} does not say which base model it belongs to: {ADAPTER_INFO} is missing.",
+            "Export it to a .gguf file: trainer export --help",
+        )
+    named = Path(info.base).expanduser()
+    if info.base in load_catalog() or named.suffix == ".gguf":
+        base = find_model(info.base)
+    else:  # transformers' own: a folder or a hub id, for the peft backend
+        base = ModelSpec(info.base, base=info.base)
+    folder = folder.resolve()
+    wanted = {
+        "prompt_version": info.prompt_version, "chat_format": info.chat_format,
+        "sha256": base.sha256 or info.base_sha256, "licence": info.licence,
+    }  # fmt: skip
+    return replace(
+        base,
+        name=folder.parent.name if folder.name == "adapter" else folder.name,
+        adapter=folder,
+        **{key: text for key, text in wanted.items() if text},
+    )
 
 
 def _spec_of_file(path: Path) -> ModelSpec:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from t2sql_tui.backends.merge import AdapterInfo, write_adapter_info
+from t2sql_tui.core.catalog import AdapterInfo, write_adapter_info
 from t2sql_tui.core.errors import ModelError
 from trainer.card import card, card_command, push_command, push_files, read_facts
 

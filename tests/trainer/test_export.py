@@ -11,13 +11,16 @@ from click.testing import CliRunner
 
 from t2sql_tui.backends.gguf_file import GGUFFile, Tensor, encode, write_gguf
 from t2sql_tui.backends.merge import (
-    AdapterInfo,
     lora_gguf,
     merge,
     read_adapter,
-    read_adapter_info,
     read_safetensors,
     weights_sha256,
+)
+from t2sql_tui.core.catalog import (
+    AdapterInfo,
+    find_model,
+    read_adapter_info,
     write_adapter_info,
 )
 from t2sql_tui.core.errors import ModelError
@@ -545,6 +548,18 @@ def test_answers_are_scored_and_identical_models_agree(base, run, tmp_path, monk
         backend.close()
     report = export.prove(file, reference, dataset, export.Margins(0, 0))
     assert report["passed"] and report["questions"] == 2 and report["different"] == 0
+
+
+def test_the_app_finds_an_adapter_by_its_folder(run, base):
+    """... and the gguf backend merges it at the first use; see backends/gguf.py."""
+    for named in (run, run / "adapter"):
+        spec = find_model(named)
+        assert (spec.name, spec.adapter, spec.path) == ("mine", run / "adapter", base[1])
+        assert (spec.prompt_version, spec.chat_format) == ("v1", "chatml")
+        assert spec.sha256 == weights_sha256(base[1])
+    (run / "adapter" / "t2sql.json").unlink()
+    with pytest.raises(ModelError, match="does not say which base"):
+        find_model(run)
 
 
 def test_eval_hands_over_to_benchmarks_run(run, monkeypatch):
