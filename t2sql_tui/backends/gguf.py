@@ -32,6 +32,7 @@ import platformdirs
 from t2sql_tui.backends.decoding import Answer, begin_answers
 from t2sql_tui.backends.kvcache import PrefixCache, overlap
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.store import merged_path
 from t2sql_tui.core.types import (
     Generation,
     GenerationSettings,
@@ -159,6 +160,8 @@ class GGUFBackend:
         self._model = self._context = None
         self._cells: list[int] = []  # tokens whose states sequence 0 is known to hold
         path = _checked_file(spec)
+        if spec.adapter:
+            path = _merged_file(spec, path, on_progress)
         self._model = _load_model(path, n_gpu_layers, on_progress)
         llama = library()
         self._vocabulary = llama.llama_model_get_vocab(self._model)
@@ -171,7 +174,7 @@ class GGUFBackend:
         if cache_folder == "default":
             cache_folder = platformdirs.user_cache_path("t2sql-tui") / "kv"
         fingerprint = repr((
-            spec.sha256 or _fingerprint(path), self.n_ctx, "f16",
+            _fingerprint(path), self.n_ctx, "f16",
             llama.__version__, llama.llama_print_system_info(),
         ))
         self._cache = PrefixCache(fingerprint, Path(cache_folder) if cache_folder else None)
@@ -476,6 +479,25 @@ def _checked_file(spec: ModelSpec) -> Path:
             f"{path} has {size:,} bytes, but {spec.name} has {spec.bytes:,}.",
             f"{pull} --force",
         )
+    return path
+
+
+def _merged_file(
+    spec: ModelSpec, base: Path, on_progress: Callable[[float], None] | None
+) -> Path:
+    """The weights with the adapter merged in; made at the first use, a minute for 0.5B."""
+    path = merged_path(spec)
+    if not path.exists():
+        from t2sql_tui.backends.merge import merge
+
+        report = on_progress or (lambda fraction: None)
+        merge(
+            base, spec.adapter, path, spec.extra.get("quantisation", "q4_k_m"),
+            on_progress=lambda done, total: report(done / total),
+        )
+        for older in path.parent.glob(f"{spec.name}-{'?' * 12}.gguf"):
+            if older != path:
+                older.unlink()
     return path
 
 

@@ -1,0 +1,416 @@
+"""transformers, with a LoRA adapter where there is one: on a GPU, or slowly on a CPU.
+
+The same interface, the same token ids and the same choice of tokens as the llama.cpp
+backend. Weights in 4 bits need CUDA and bitsandbytes.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from t2sql_tui.backends.decoding import Answer, begin_answers
+from t2sql_tui.backends.kvcache import overlap
+from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.store import models_folder
+from t2sql_tui.core.types import (
+    Generation,
+    GenerationSettings,
+    ModelSpec,
+    OnText,
+    Prompt,
+    ShouldStop,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import DynamicCache
+
+#: How many evaluated prefixes are kept, the least recently used going first.
+KEPT_PREFIXES = 4
+#: Prompt tokens evaluated at once; `should_stop` is asked in between.
+BATCH = {"cuda": 1024, "cpu": 32}
+
+
+class PEFTBackend:
+    """A transformers model, and its adapter. See `core.types.Backend` for the interface.
+
+    Options: `base`, a folder or hub id of transformers' weights (default: the spec's GGUF
+    file, dequantised once into the cache; without one, the hub id that the spec names);
+    `four_bit` (CUDA alone); `device` ("cuda", "cpu", "mps"; default: the best there is);
+    `dtype` (default: bfloat16 on a GPU, float32 on a CPU); `n_ctx`.
+
+    Raises: ModelError when a library or the weights are missing, or the device cannot do
+    what is asked.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        *,
+        base: str | Path | None = None,
+        four_bit: bool = False,
+        device: str | None = None,
+        dtype: str | None = None,
+        n_ctx: int | None = None,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> None:
+        try:
+            import torch
+            from transformers import AutoModelForCausalLM
+            from transformers.utils import logging
+        except ImportError as error:
+            raise ModelError(
+                f"The peft backend needs a library that is not installed: {error.name}.",
+                "Run: pip install 't2sql-tui[gpu]'",
+            ) from error
+        self.spec = spec
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[int, ...], DynamicCache] = OrderedDict()
+        self._device = device or _best_device(torch)
+        logging.disable_progress_bar()  # it would tear the screen
+        options: dict[str, Any] = {
+            "dtype": getattr(torch, dtype or ("float32" if self._device == "cpu" else "bfloat16")),
+            "attn_implementation": "sdpa",
+        }
+        if four_bit:
+            options["quantization_config"] = _four_bits(torch, self._device)
+        try:
+            source = str(base or _default_base(spec))
+            self._tokenizer = load_tokenizer(source)
+            model = AutoModelForCausalLM.from_pretrained(
+                source, device_map={"": self._device}, **options
+            )
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ModelError(
+                f"transformers cannot load {base or spec.name}: {_first_line(error)}",
+                "Give a folder with config.json and the weights, or a hub id that can be reached.",
+            ) from error
+        if spec.adapter:
+            model = _with_adapter(model, spec.adapter, merge=not four_bit)
+        self._model = model.eval()
+        trained = getattr(model.config, "max_position_embeddings", spec.context)
+        self.n_ctx = n_ctx or min(spec.context, trained)
+        ends = model.generation_config.eos_token_id
+        self._ends = {self._tokenizer.eos_token_id} | set(ends if isinstance(ends, list) else [ends])
+        if on_progress:
+            on_progress(1.0)
+
+    # --- the interface ------------------------------------------------------------
+
+    def count_tokens(self, text: str) -> int:
+        return len(self.tokenize(text))
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of a finished string: markers are markers, and nothing is added."""
+        text = text.encode("utf-8", "replace").decode()
+        return self._tokenizer.encode(text, add_special_tokens=False)
+
+    def warm(self, prefix: str, should_stop: ShouldStop | None = None) -> None:
+        with self._lock:
+            self._check_open()
+            if tokens := self.tokenize(prefix):
+                self._check_room(tokens, 1)
+                self._prefix_cache(tokens, should_stop)
+
+    def generate(
+        self,
+        prompt: Prompt,
+        settings: GenerationSettings = GenerationSettings(),
+        on_text: OnText | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> Generation:
+        with self._lock:
+            self._check_open()
+            return self._generate(prompt, settings, on_text, should_stop)
+
+    def close(self) -> None:
+        """Free the memory. Waits for a generation that is under way."""
+        with self._lock:
+            self._kept.clear()
+            self._model = None
+
+    # --- one generation -----------------------------------------------------------
+
+    def _generate(
+        self,
+        prompt: Prompt,
+        settings: GenerationSettings,
+        on_text: OnText | None,
+        should_stop: ShouldStop | None,
+    ) -> Generation:
+        started = time.perf_counter()
+        prefix, suffix = self.tokenize(prompt.prefix), self.tokenize(prompt.suffix)
+        if not suffix:  # the logits after the last token are wanted, so one must be left
+            prefix, suffix = prefix[:-1], prefix[-1:]
+        count = max(1, settings.candidates)
+        room = self._check_room(prefix + suffix, count)
+        answers = begin_answers(
+            prompt, settings, count, on_text,
+            new_piece=lambda: _Pieces(self._tokenizer),
+            ends=self._ends.__contains__,
+        )
+        cache, cached = self._prefix_cache(prefix, should_stop)
+        logits = None if cache is None else self._evaluate(suffix, cache, should_stop)
+        first_token = time.perf_counter() - started
+        cancelled = logits is None or self._decode(
+            answers, logits, cache, min(settings.max_tokens, room), should_stop
+        )
+        ended = answers[0].ended
+        return Generation(
+            prompt,
+            tuple(answer.candidate() for answer in answers),
+            self.spec.name,
+            prompt_tokens=len(prefix) + len(suffix),
+            cached_tokens=cached,
+            completion_tokens=sum(len(answer.tokens) for answer in answers),
+            first_token_seconds=first_token,
+            seconds=time.perf_counter() - started,
+            finish="stop" if ended else "cancelled" if cancelled else "length",
+        )
+
+    def _decode(
+        self,
+        answers: Sequence[Answer],
+        logits: np.ndarray,
+        cache: DynamicCache,
+        max_tokens: int,
+        should_stop: ShouldStop | None,
+    ) -> bool:
+        """Write the answers, a token each in every step, all in one batch.
+
+        `logits` are those after the prompt, shape (vocabulary,). Returns whether it was
+        cancelled.
+        """
+        import torch
+
+        rows = [logits] * len(answers)
+        writing = list(answers)
+        if len(writing) > 1:
+            cache.batch_repeat_interleave(len(writing))
+        for step in range(max_tokens):
+            for answer, row in zip(writing, rows):
+                answer.write(row)
+            going_on = [place for place, answer in enumerate(writing) if not answer.ended]
+            if not going_on or step + 1 == max_tokens:
+                return False
+            if should_stop and should_stop():
+                return True
+            if len(going_on) < len(writing):
+                cache.batch_select_indices(torch.tensor(going_on, device=self._device))
+                writing = [writing[place] for place in going_on]
+            rows = self._forward([[answer.tokens[-1]] for answer in writing], cache)
+        return False
+
+    # --- evaluating ---------------------------------------------------------------
+
+    def _prefix_cache(
+        self, prefix: list[int], should_stop: ShouldStop | None
+    ) -> tuple[DynamicCache | None, int]:
+        """A cache that holds the prefix and may be written to, and how many of its tokens
+        needed no evaluation. The cache is None if it was cancelled."""
+        from transformers import DynamicCache
+
+        known = max(self._kept, key=lambda tokens: overlap(tokens, prefix), default=())
+        shared = overlap(known, prefix)
+        if shared and shared < len(known) and not _can_be_cut(self._kept[known]):
+            shared = 0
+        if shared:
+            self._kept.move_to_end(known)
+            cache = copy.deepcopy(self._kept[known])
+            if shared < len(known):
+                cache.crop(shared - len(known))  # negative: so many are dropped
+        else:
+            cache = DynamicCache(config=self._model.config)
+        if shared < len(prefix):
+            if self._evaluate(prefix[shared:], cache, should_stop) is None:
+                return None, shared
+            self._kept[tuple(prefix)] = copy.deepcopy(cache)
+            while len(self._kept) > KEPT_PREFIXES:
+                self._kept.popitem(last=False)
+        return cache, shared
+
+    def _evaluate(
+        self, tokens: list[int], cache: DynamicCache, should_stop: ShouldStop | None
+    ) -> np.ndarray | None:
+        """Append `tokens` to the cache. Returns the logits after the last, shape
+        (vocabulary,), or None if it was cancelled."""
+        size = BATCH.get(self._device, BATCH["cpu"])
+        for start in range(0, len(tokens), size):
+            if should_stop and should_stop():
+                return None
+            (logits,) = self._forward([tokens[start : start + size]], cache)
+        return logits
+
+    def _forward(self, tokens: list[list[int]], cache: DynamicCache) -> np.ndarray:
+        """Append a row of tokens to each sequence of the cache. Returns the logits after
+        the last of each, shape (sequences, vocabulary), float32."""
+        import torch
+
+        with torch.inference_mode():
+            ids = torch.tensor(tokens, device=self._device)
+            try:
+                out = self._model(
+                    input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1
+                )
+            except torch.OutOfMemoryError as error:
+                raise ModelError(
+                    "The GPU has not enough memory for this prompt.",
+                    "Close what else uses the GPU, ask for fewer candidates, or load the model "
+                    "in 4 bits.",
+                ) from error
+            return out.logits[:, -1].float().cpu().numpy()
+
+    def _check_open(self) -> None:
+        if self._model is None:
+            raise ModelError(f'The model "{self.spec.name}" was closed.', "Load it again.")
+
+    def _check_room(self, tokens: list[int], candidates: int) -> int:
+        """How many tokens each candidate may write behind the prompt. They share no cells
+        here, so their number does not matter to the context."""
+        room = self.n_ctx - len(tokens)
+        if room < 1:
+            raise ModelError(
+                f"The prompt has {len(tokens):,} tokens; the model's context holds "
+                f"{self.n_ctx:,}, and the answer needs some of them.",
+                "Ask with fewer tables, or a shorter question.",
+            )
+        return room
+
+
+class _Pieces:
+    """The bytes that each further token adds to the text of those before it."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._tokens: list[int] = []
+        self._shown = ""
+
+    def __call__(self, token: int) -> bytes:
+        self._tokens.append(token)
+        text = self._tokenizer.decode(
+            self._tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        if text.endswith("\N{REPLACEMENT CHARACTER}"):
+            return b""  # half a character; its other half comes, or the answer ends without it
+        fresh, self._shown = text[len(self._shown) :], text
+        return fresh.encode()
+
+
+# --- loading ----------------------------------------------------------------------
+
+
+def _best_device(torch: Any) -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _four_bits(torch: Any, device: str) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    if device != "cuda":
+        raise ModelError(
+            f"Weights in 4 bits need a CUDA GPU, and this would run on: {device}.",
+            "Leave 4 bits out, or use the gguf backend, which runs 4-bit weights on a CPU.",
+        )
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+
+
+def _with_adapter(model: Any, adapter: Path, merge: bool) -> Any:
+    try:
+        from peft import PeftModel
+
+        adapted = PeftModel.from_pretrained(model, str(adapter))
+    except ImportError as error:
+        raise ModelError(
+            "The adapter needs the library peft, which is not installed.",
+            "Run: pip install 't2sql-tui[gpu]'",
+        ) from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"The adapter in {adapter} does not fit the weights: {_first_line(error)}",
+            "It must have been trained on the same base model.",
+        ) from error
+    # Into 4-bit weights an adapter cannot be merged without loss.
+    return adapted.merge_and_unload() if merge else adapted
+
+
+def _default_base(spec: ModelSpec) -> str | Path:
+    if spec.path is not None:
+        return transformers_folder(spec.path, models_folder())
+    if spec.base:
+        return spec.base
+    raise ModelError(
+        f'The weights of "{spec.name}" are not on this machine.',
+        f"Run: t2sql-tui models pull {spec.name}",
+    )
+
+
+def transformers_folder(gguf: Path, cache: Path) -> Path:
+    """`gguf` as a folder that transformers loads: dequantised to bfloat16 and kept in
+    `cache`. The first time takes 50 s for 0.5B; twice the number of weights in bytes.
+
+    Raises: OSError, ValueError, as transformers does.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    stat = gguf.stat()
+    folder = cache / f"{gguf.stem}-{stat.st_size:x}-{int(stat.st_mtime):x}-bf16"
+    if (folder / "config.json").is_file():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".hf-", dir=cache))
+    try:
+        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(temporary)
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent,
+            gguf_file=gguf.name,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.bfloat16,
+        )
+        model.save_pretrained(temporary)
+        os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def load_tokenizer(source: str | Path) -> Any:
+    """transformers' tokenizer of a folder or hub id, giving the ids that llama.cpp gives.
+
+    Qwen's brings a normaliser (NFC) that llama.cpp does not have. Stored values must reach
+    the model as they are, or its SQL would not find them; so it is taken out.
+    """
+    from tokenizers.normalizers import NFC
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    if isinstance(tokenizer.backend_tokenizer.normalizer, NFC):
+        tokenizer.backend_tokenizer.normalizer = None
+    return tokenizer
+
+
+def _can_be_cut(cache: DynamicCache) -> bool:
+    """Layers with a sliding window have forgotten what a shorter prefix would need."""
+    return not any(cache.is_sliding)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
