@@ -297,20 +297,24 @@ def connect(uri: str) -> sqlite3.Connection:
         check_same_thread=False,  # each connection has a lock of its own
         cached_statements=0,  # the authorizer must see every statement anew
     )
-    connection.text_factory = _decode
-    for pragma in (
-        "query_only = ON",
-        "trusted_schema = OFF",  # no side effects from a view in a hostile file
-        "cell_size_check = ON",
-        "mmap_size = 0",  # a file that shrinks must be an error, not a SIGBUS
-        "cache_size = -16384",
-        f"hard_heap_limit = {HEAP_BYTES}",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, SQL_BYTES)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, LIKE_PATTERN_BYTES)
+    try:
+        connection.text_factory = _decode
+        for pragma in (
+            "query_only = ON",
+            "trusted_schema = OFF",  # no side effects from a view in a hostile file
+            "cell_size_check = ON",
+            "mmap_size = 0",  # a file that shrinks must be an error, not a SIGBUS
+            "cache_size = -16384",
+            f"hard_heap_limit = {HEAP_BYTES}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, SQL_BYTES)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, LIKE_PATTERN_BYTES)
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
@@ -613,26 +617,6 @@ def _look_at(path: Path, given: Path) -> None:
         start = file.read(4096)
     if start and not start.startswith(b"SQLite format 3\0"):
         raise DatabaseError(*_not_a_database(given, start))
-    journal = _stat(Path(f"{path}-journal"))
-    if journal and journal[0] and _is_hot(path):
-        raise DatabaseError(
-            f"{given} was left in the middle of a write: {path.name}-journal must be undone first.",
-            "Open it once with the program that writes it (that repairs it), then try again.",
-        )
-
-
-def _is_hot(path: Path) -> bool:
-    """Does a read-only connection refuse the file because of its journal?"""
-    with contextlib.closing(connect(path.as_uri() + "?mode=ro")) as connection:
-        try:
-            connection.execute("SELECT 1 FROM sqlite_schema").close()
-        except sqlite3.OperationalError as error:
-            return error.sqlite_errorname in (
-                "SQLITE_READONLY_ROLLBACK", "SQLITE_CANTOPEN", "SQLITE_READONLY",
-            )  # fmt: skip
-        except sqlite3.Error:
-            pass
-    return False
 
 
 def _nearby(folder: Path, name: str) -> str:
@@ -739,6 +723,11 @@ def _explain(
         return DatabaseError(
             f"{path} is not a plain SQLite file: {text}.",
             "It may be encrypted or damaged. Decrypt it, or restore a backup.",
+        )
+    if name == "SQLITE_READONLY_ROLLBACK":
+        return DatabaseError(
+            f"{path} was left in the middle of a write: {path.name}-journal must be undone first.",
+            "Open it once with the program that writes it (that repairs it), then try again.",
         )
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")):
         return DatabaseError(
