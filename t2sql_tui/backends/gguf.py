@@ -32,7 +32,7 @@ import platformdirs
 from t2sql_tui.backends.decoding import Answer, begin_answers
 from t2sql_tui.backends.kvcache import PrefixCache, overlap
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.store import merged_path
+from t2sql_tui.core.store import merged_files, merged_path
 from t2sql_tui.core.types import (
     Generation,
     GenerationSettings,
@@ -495,7 +495,7 @@ def _merged_file(
             base, spec.adapter, path, spec.extra.get("quantisation", "q4_k_m"),
             on_progress=lambda done, total: report(done / total),
         )
-        for older in path.parent.glob(f"{spec.name}-{'?' * 12}.gguf"):
+        for older in merged_files(spec):
             if older != path:
                 older.unlink()
     return path

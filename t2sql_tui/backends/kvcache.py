@@ -133,19 +133,19 @@ class PrefixCache:
         if self._folder is None or len(state) > self._disk_bytes:
             return
         ids = array("i", tokens).tobytes()
-        checksum = zlib.crc32(state, zlib.crc32(ids))
-        path = self._folder / (sha256(ids).hexdigest()[:32] + ".kv")
+        header = _HEADER.pack(_MAGIC, zlib.crc32(state, zlib.crc32(ids)), len(tokens), len(state))
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._make_room(len(state))
-            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".tmp", delete=False) as out:
-                out.write(_HEADER.pack(_MAGIC, checksum, len(tokens), len(state)))
-                out.write(ids)
-                out.write(state)
-            os.replace(out.name, path)
+            handle, temporary = tempfile.mkstemp(suffix=".tmp", dir=self._folder)
         except OSError:
-            if "out" in locals():
-                _remove(Path(out.name))
+            return
+        try:
+            with open(handle, "wb") as out:
+                out.writelines((header, ids, state))
+            os.replace(temporary, self._folder / (sha256(ids).hexdigest()[:32] + ".kv"))
+        except OSError:
+            _remove(Path(temporary))
 
     def _make_room(self, size: int) -> None:
         """Remove the files used longest ago, of every model, until `size` more fit.

@@ -65,6 +65,11 @@ def merged_path(spec: ModelSpec) -> Path:
     return models_folder() / f"{spec.name}-{digest.hexdigest()[:12]}.gguf"
 
 
+def merged_files(spec: ModelSpec) -> list[Path]:
+    """Merged weights of `spec` that are here, of its adapter as it is or as it was."""
+    return list(models_folder().glob(f"{spec.name}-{'[0-9a-f]' * 12}.gguf"))
+
+
 def find(spec: ModelSpec) -> Path | None:
     """The published weights of `spec` if they are on this machine.
 
@@ -107,10 +112,9 @@ def verify(spec: ModelSpec, path: Path | None = None, on_progress: OnProgress | 
 
 def remove(spec: ModelSpec) -> list[Path]:
     """Delete weights, merged weights and half downloads. Returns what was deleted."""
-    folder = models_folder()
     removed = []
-    found = [weights_path(spec), _part(spec), _part(spec).with_suffix(".json")]
-    for path in [*found, *folder.glob(f"{spec.name}-*.gguf")]:
+    part = _part(spec)
+    for path in [weights_path(spec), part, part.with_suffix(".json"), *merged_files(spec)]:
         if path.is_file():
             path.unlink()
             removed.append(path)
