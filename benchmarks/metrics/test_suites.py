@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import sqlite3
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -33,6 +32,7 @@ from benchmarks.metrics.execution import Rows, same_result
 from benchmarks.metrics.mutants import mutants
 from benchmarks.metrics.trees import comparisons, joined_pairs, parsed, resolve_columns
 from t2sql_tui.core.database import connect, open_database
+from t2sql_tui.core.errors import DatabaseError
 from t2sql_tui.core.schema import quote
 from t2sql_tui.core.types import Column, Schema, Table
 
@@ -43,7 +43,8 @@ _TRIES = 3  # neighbours drawn for each that is kept
 _FOCUS = 8  # golds whose constants one neighbour is aimed at
 _SHUFFLES = 3  # orders of reading that a gold's answer must survive
 _ROWS = (20, 150)  # rows of a table, if the original has enough
-_POOL = 1000  # stored values of a column that are known
+_POOL = 1000  # stored rows of a table that are known,
+_READ = 200_000  # drawn from so many of its first
 _SECONDS = 1.0  # a mutant that runs longer is not judged
 
 
@@ -75,7 +76,11 @@ def build(
     database does not open.
     """
     golds = list(dict.fromkeys(golds))
-    key = hashlib.sha256(database.read_bytes())
+    try:
+        with database.open("rb") as file:
+            key = hashlib.file_digest(file, "sha256")
+    except OSError as error:
+        raise DatabaseError(f"{database} cannot be read: {error.strerror}.") from error
     key.update(json.dumps([_FORMAT, golds, count, seed]).encode())
     place = folder / f"{database.stem}-{key.hexdigest()[:16]}"
     if not (place / _REPORT).is_file():
@@ -87,9 +92,9 @@ def build(
                 work, count
             )
             (work / _REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
-            if place.exists():  # left by a run that was stopped while it renamed
-                shutil.rmtree(place)
-            work.rename(place)
+            # Another process may have been as quick, with the same result.
+            if not place.exists():
+                work.rename(place)
     report = json.loads((place / _REPORT).read_text(encoding="utf-8"))
     return Neighbours(
         files=tuple(place / name for name in report["files"]),
@@ -127,7 +132,7 @@ class _Builder:
                     self.mutants += len(valid)
                     killed[gold] = [m for m, got in valid if _differ(sql, rows, got)]
                     self.alive[gold] = [m for m, _ in valid if m not in killed[gold]]
-        self.killed_by_original = sum(map(len, killed.values()))
+        self.killed_by_original = _total(killed)
 
     def build(self, folder: Path, count: int) -> dict[str, Any]:
         """Write `count` neighbours into `folder`; what to say about them, as JSON."""
@@ -218,8 +223,8 @@ def _shuffled(sql: str) -> str:
     return tree.sql(dialect="sqlite")
 
 
-def _total(groups: Mapping[str, Iterable[str]]) -> int:
-    return sum(len(list(group)) for group in groups.values())
+def _total(groups: Mapping[str, Collection[str]]) -> int:
+    return sum(map(len, groups.values()))
 
 
 def _judged(sql: str) -> str:
@@ -487,13 +492,13 @@ def _split(name: str) -> _Name:
 
 
 def _sample(connection: sqlite3.Connection, table: Table) -> list[tuple[Any, ...]]:
-    """Rows from all over the table, the same every time."""
+    """Rows from all over the table, or its beginning if it is large; always the same."""
     columns = ", ".join(quote(column.name) for column in _stored(table))
     if not columns:
         return []
     (count,) = connection.execute(f"SELECT count(*) FROM {quote(table.name)}").fetchone()
-    step = max(1, count // _POOL)
-    rows = connection.execute(f"SELECT {columns} FROM {quote(table.name)}")
+    step = max(1, min(count, _READ) // _POOL)
+    rows = connection.execute(f"SELECT {columns} FROM {quote(table.name)} LIMIT {_READ}")
     return [row for number, row in enumerate(rows) if number % step == 0]
 
 
@@ -549,8 +554,8 @@ def _perturbed(value: Any, pool: Sequence[Any], random: Random) -> Any:
 def _distinct_values(pool: Sequence[Any], count: int, random: Random) -> list[Any]:
     """`count` different values: some of the pool, then new ones of its kind."""
     values = dict.fromkeys(random.sample(list(pool), min(len(pool), max(1, count * 3 // 4))))
-    numbers = [value for value in pool if isinstance(value, int)]
-    top = max(numbers, default=0)
+    numbers = [value for value in pool if isinstance(value, (int, float))]
+    top = int(max(numbers, default=0))
     while len(values) < count:
         if numbers or not pool:
             values[random.randint(1, max(top, 0) + 4 * count)] = None

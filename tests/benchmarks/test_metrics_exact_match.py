@@ -158,9 +158,9 @@ def test_partial_scores_count_only_where_a_clause_is() -> None:
 def test_a_gold_outside_the_grammar_is_an_error() -> None:
     with pytest.raises(OutsideGrammar):
         score("SELECT Nam FROM Singer", "SELECT Name FROM Singer", SCHEMA)
+    nested = "SELECT Name FROM Singer WHERE Age > " + "(SELECT Age FROM Singer WHERE Age > " * 999
     with pytest.raises(OutsideGrammar):
-        parse("SELECT Name FROM Singer WHERE Age > " + "(SELECT Age FROM Singer WHERE Age > " * 9999,
-              SCHEMA)  # fmt: skip
+        parse(nested, SCHEMA)
 
 
 def test_words_are_those_of_the_treebank_rules() -> None:
