@@ -24,6 +24,34 @@ _runs = click.option(
     help="Where runs are kept.",
 )  # fmt: skip
 
+_model = click.option(
+    "--model", "-m", required=True, help="A name from `t2sql-tui models`, or a .gguf file."
+)
+_threads = click.option(
+    "--threads", type=click.IntRange(1), help="Processor threads of llama.cpp (default: all cores)."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _scoring(command: Any) -> Any:
+    """The options of a verdict, for `run` and `score` alike."""
+    for option in (
+        click.option(
+            "--suite-databases", type=_PATH, metavar="DIR",
+            help="Also test on DIR/ID/*.sqlite (the official test suites).",
+        ),
+        click.option(
+            "--neighbours", default=0, show_default=True, type=click.IntRange(0),
+            help="Also test on so many generated neighbours of each database.",
+        ),
+        click.option(
+            "--keep-distinct", is_flag=True,
+            help="Let DISTINCT count, as the official script's --keep_distinct.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
 
 class _Group(click.Group):
     """Turns what a person can act on into a message and an exit code; a bug keeps its
@@ -75,8 +103,10 @@ def list_suites(data: Path | None) -> None:
 
 @main.command()
 @click.argument("name", required=False)
+@click.option(
+    "--from", "downloaded", type=_PATH, metavar="FILE", help="A file that you downloaded by hand."
+)
 @_data
-@click.option("--from", "downloaded", type=_PATH, metavar="FILE", help="A file that you downloaded by hand.")
 def fetch(name: str | None, data: Path | None, downloaded: Path | None) -> None:
     """Download a data set from its makers, verified by its hash.
 
@@ -123,20 +153,32 @@ def fetch(name: str | None, data: Path | None, downloaded: Path | None) -> None:
 
 @main.command()
 @click.argument("suite")
-@click.option("--model", "-m", required=True, help="A name from `t2sql-tui models`, or a .gguf file.")
+@_model
 @click.option("--backend", default="gguf", show_default=True, help="gguf, peft or scripted.")
 @click.option("--limit", type=click.IntRange(1), help="A random sample of so many questions.")
-@click.option("--seed", default=0, show_default=True, help="Of the sample and of sampled answers.")
-@click.option("--candidates", default=1, show_default=True, type=click.IntRange(1, 16), help="Answers a question; the first that the database accepts counts.")
-@click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(0), help="0 is greedy.")
-@click.option("--max-tokens", default=300, show_default=True, type=click.IntRange(1), help="Longest answer.")
-@click.option("--repairs", default=0, show_default=True, type=click.IntRange(0), help="Further tries that show the model its error.")
+@click.option(
+    "--seed", default=0, show_default=True, help="Of the sample, and of sampled answers."
+)
+@click.option(
+    "--candidates", default=1, show_default=True, type=click.IntRange(1, 16),
+    help="Answers a question; the first that the database accepts counts.",
+)
+@click.option(
+    "--temperature", default=0.0, show_default=True, type=click.FloatRange(0), help="0 is greedy."
+)
+@click.option(
+    "--max-tokens", default=300, show_default=True, type=click.IntRange(1), help="Longest answer."
+)
+@click.option(
+    "--repairs", default=0, show_default=True, type=click.IntRange(0),
+    help="Further tries that show the model its error.",
+)
 @click.option("--prompt-version", help="Another prompt version than the model's own.")
-@click.option("--threads", type=click.IntRange(1), help="Processor threads (gguf; default: all cores).")
-@click.option("--keep-distinct", is_flag=True, help="Let DISTINCT count, as the official script's --keep_distinct.")
-@click.option("--neighbours", default=0, show_default=True, type=click.IntRange(0), help="Also test on so many generated neighbours of each database.")
-@click.option("--suite-databases", type=_PATH, metavar="DIR", help="Also test on DIR/ID/*.sqlite (the official test suites).")
-@click.option("--name", help="Of the run (default: made from the options, so that the same command resumes).")
+@_threads
+@_scoring
+@click.option(
+    "--name", help="Of the run (default: made of the options, so that the same command resumes)."
+)
 @click.option("--restart", is_flag=True, help="Start over where a run of that name is there.")
 @_runs
 @_data
@@ -159,10 +201,10 @@ def run(**options: Any) -> None:
 @main.command()
 @click.argument("predictions", type=_PATH)
 @click.option("--suite", required=True, help="The suite that they answer.")
-@click.option("--keep-distinct", is_flag=True, help="Let DISTINCT count, as the official script's --keep_distinct.")
-@click.option("--neighbours", default=0, show_default=True, type=click.IntRange(0), help="Also test on so many generated neighbours of each database.")
-@click.option("--suite-databases", type=_PATH, metavar="DIR", help="Also test on DIR/ID/*.sqlite (the official test suites).")
-@click.option("--partial", is_flag=True, help="The file answers a part of the suite; score that part.")
+@_scoring
+@click.option(
+    "--partial", is_flag=True, help="The file answers a part of the suite; score that part."
+)
 @click.option("--name", help="Of the run that is written (default: SUITE--scored-FILE).")
 @_runs
 @_data
@@ -181,8 +223,10 @@ def score(**options: Any) -> None:
 @main.command()
 @click.argument("a", type=_PATH)
 @click.argument("b", type=_PATH)
-@click.option("--changed", default=10, show_default=True, help="How many changed examples to show each way.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--changed", default=10, show_default=True, help="How many changed examples to show each way."
+)
+@_json
 def compare(a: Path, b: Path, changed: int, as_json: bool) -> None:
     """Compare two runs, question by question.
 
@@ -197,10 +241,16 @@ def compare(a: Path, b: Path, changed: int, as_json: bool) -> None:
 @main.command()
 @click.argument("runs", nargs=-1, type=_PATH)
 @click.option("--output", "-o", type=_PATH, default=Path("report.html"), show_default=True)
-@click.option("--publish", is_flag=True, help="Keep the compact results in benchmarks/results/ too.")
-@click.option("--readme", is_flag=True, help="Rewrite the README's score table from benchmarks/results/.")
+@click.option(
+    "--publish", is_flag=True, help="Keep the compact results in benchmarks/results/ too."
+)
+@click.option(
+    "--readme", is_flag=True, help="Rewrite the README's score table from benchmarks/results/."
+)
 @_data
-def report(runs: tuple[Path, ...], output: Path, publish: bool, readme: bool, data: Path | None) -> None:
+def report(
+    runs: tuple[Path, ...], output: Path, publish: bool, readme: bool, data: Path | None
+) -> None:
     """Write one HTML page about RUNS, and print a Markdown table of them."""
     from benchmarks.commands import report_runs
 
@@ -208,12 +258,14 @@ def report(runs: tuple[Path, ...], output: Path, publish: bool, readme: bool, da
 
 
 @main.command()
-@click.option("--model", "-m", required=True, help="A name from `t2sql-tui models`, or a .gguf file.")
+@_model
 @click.option("--suite", default="demo", show_default=True, help="Whose questions to ask.")
-@click.option("--limit", default=24, show_default=True, type=click.IntRange(2), help="How many questions.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(1), help="Processor threads (default: all cores).")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--limit", default=24, show_default=True, type=click.IntRange(2), help="How many questions."
+)
+@click.option("--seed", default=0, show_default=True, help="Of the sample.")
+@_threads
+@_json
 @_data
 def profile(**options: Any) -> None:
     """Measure speed and memory, against raw llama.cpp on the same tokens in the same run."""

@@ -24,6 +24,7 @@ MEASURES: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool | None]]] = {
     "execution": ("Execution accuracy", lambda s: s["correct"]),
     "strict": ("Execution, strict", lambda s: s["strict"]),
     "suite": ("Test-suite accuracy", lambda s: s["suite"]),
+    "bird": ("Execution by BIRD's rule", lambda s: s.get("bird")),
     "any": ("Any candidate right", lambda s: s.get("any")),
     "exact": ("Exact set match", lambda s: s["exact"]),
     "string": ("Exact string match", lambda s: s["string"]),

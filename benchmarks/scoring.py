@@ -63,6 +63,9 @@ class Scorer:
             "features": dict(features(gold)),
             **_by_spiders_rules(gold, predicted, spider),
         }
+        if example.source == "bird":
+            (first, *_) = self._dataset.files[example.database]
+            score["bird"] = execution.bird_verdict(gold, predicted, first).correct
         if not found.correct and not found.gold_fails:
             score["kind"] = errors.classify(gold, predicted, found, schema)
         if len(candidates := line.get("candidates", ())) > 1:

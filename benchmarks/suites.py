@@ -137,7 +137,7 @@ def load_suite(name: str, data: Path | None = None) -> Dataset:
     folder = data_folder(data)
     root = folder / suite.folder
     # --data may also name the data set's own folder.
-    if not root.is_dir() and data is not None:
+    if not root.is_dir() and any([*folder.glob("*.json"), *folder.glob("*.parquet")]):
         root = folder
     if not root.is_dir():
         raise DataError(
