@@ -192,6 +192,8 @@ def load_model(base: Base, config: Config, *, attention: str = "") -> PreTrained
     model.generation_config.update(
         do_sample=False, temperature=None, top_p=None, top_k=None, repetition_penalty=None
     )
+    if config.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
     return model
 
 

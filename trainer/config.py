@@ -125,7 +125,7 @@ class Config:
     """Passes over the training examples."""
 
     max_steps: int = _of("model", 0)
-    """Stop after so many optimiser steps (the schedule ends there too); 0 means by epochs."""
+    """Train for so many optimiser steps, whatever --epochs says; 0 means by epochs."""
 
     learning_rate: float = _of("model", 4e-4)
     """Peak learning rate."""

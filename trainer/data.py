@@ -94,6 +94,9 @@ class Artefact:
 # --- sources ------------------------------------------------------------------------
 
 
+_MEASURED_ONLY = ("spider-dev", "spider-test", "gretel-test", "demo")
+
+
 def read_source(name: str, config: Config) -> Dataset:
     """A suite of the benchmarks, or one of the training sets that no benchmark uses.
 
@@ -103,6 +106,11 @@ def read_source(name: str, config: Config) -> Dataset:
     from benchmarks.suites import cache_folder as benchmark_cache
     from benchmarks.suites import data_folder, load_suite
 
+    if name in _MEASURED_ONLY:
+        raise DataError(
+            f"{name} is for measuring finished models: a run must neither train nor choose by it.",
+            "Measure while training on spider-train-holdout, and at the end with `trainer eval`.",
+        )
     root = Path(config.data_root).expanduser() if config.data_root else None
     if name == "gretel-train":
         return read_gretel(

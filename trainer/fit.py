@@ -71,9 +71,7 @@ def fit(config: Config, *, resume: bool = False, say: Say = print, quiet: bool =
     too little memory; DataError, ModelError and ConfigError as their parts do.
     """
     _set_threads(config)
-    from accelerate import PartialState
-
-    state = PartialState(cpu=not _has_gpu())
+    state = _processes()
     say = say if state.is_main_process else _silent
     folder = Path(config.out or "runs/default")
     checkpoint = _place(folder, config, resume)
@@ -135,6 +133,19 @@ def _has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def _backend() -> str | None:
+    """Only where there are several processes: accelerate takes a backend for a wish to
+    have some."""
+    return "gloo" if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not _has_gpu() else None
+
+
+def _processes():
+    from accelerate import PartialState
+
+    backend = _backend()
+    return PartialState(cpu=not _has_gpu(), **({"backend": backend} if backend else {}))
 
 
 def _silent(text: str) -> None:
@@ -359,10 +370,8 @@ def _arguments(
         optim="adamw_torch_fused" if gpu else "adamw_torch",
         bf16=config.bf16,
         use_cpu=not gpu,
-        ddp_backend=None if gpu else "gloo",
+        ddp_backend=_backend(),
         ddp_find_unused_parameters=False,
-        gradient_checkpointing=config.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
         seed=config.seed,
         logging_strategy="steps",
         logging_steps=1,
@@ -564,7 +573,7 @@ def save_result(model, tokenizer, config: Config, base: Base, folder: Path) -> N
     the whole model, with what it was trained on and for."""
     import torch
 
-    from t2sql_tui.backends.merge import AdapterInfo, write_adapter_info
+    from t2sql_tui.core.catalog import AdapterInfo, write_adapter_info
 
     with whole_folder(folder / _result_name(config)) as part:
         if config.method == "full":

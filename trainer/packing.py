@@ -114,7 +114,7 @@ def plan(
     """The rows of a whole run, `rows_per_step` to a step, each epoch shuffled anew.
 
     A function of its arguments alone: a resumed run, and a run over several processes, go
-    through the same rows. The last step is filled up from the epoch that would come next.
+    through the same rows. `max_steps` other than 0 counts, `epochs` does not. The last step is filled up from the epoch that would come next.
     """
     rows: list[Row] = []
     wanted, epoch = 0, 0
@@ -125,8 +125,7 @@ def plan(
         )  # fmt: skip
         if not epoch:
             steps = -(-round(len(more) * epochs) // rows_per_step)
-            wanted = (min(steps, max_steps) if max_steps and epochs else max_steps or steps)
-            wanted = max(wanted, 1) * rows_per_step
+            wanted = max(max_steps or steps, 1) * rows_per_step
         rows += more
         epoch += 1
         if len(rows) >= wanted:

@@ -1,33 +1,92 @@
-"""Tiny random models of every architecture in use, made in the process."""
+"""A tiny Spider-format data set and tiny random bases, made in the process."""
 
 from __future__ import annotations
 
+import json
+import os
+import sqlite3
+from pathlib import Path
+
 import pytest
 
-KINDS = ("qwen2", "llama", "mistral", "phi3", "gemma3")
+from tests.tiny_models import byte_tokenizer, tiny_model
+
+# One thread: tiny matrices gain nothing from two, and lose much on a busy machine.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+_TABLES = {
+    "zoo": "CREATE TABLE animal (id INTEGER PRIMARY KEY, name TEXT, age INT);"
+    "INSERT INTO animal VALUES (1,'Ada',3),(2,'Bo',9),(3,'Cy',5);",
+    "shop": "CREATE TABLE item (id INTEGER PRIMARY KEY, title TEXT, price REAL);"
+    "CREATE TABLE sale (item_id INT REFERENCES item(id), day TEXT);"
+    "INSERT INTO item VALUES (1,'pen',2.5),(2,'ink',7.0); INSERT INTO sale VALUES (2,'2020-01-01');",
+    "club": "CREATE TABLE member (id INTEGER PRIMARY KEY, city TEXT, joined INT);"
+    "INSERT INTO member VALUES (1,'Rome',2001),(2,'Oslo',2011);",
+}
+_QUESTIONS = {
+    "train.json": [
+        ("zoo", "How many animals are there?", "select count(*) from animal"),
+        ("zoo", "Who is older than 4?", "SELECT T1.name FROM animal AS T1 WHERE T1.age  >  4"),
+        ("zoo", "Names by age", "SELECT name FROM animal ORDER BY age DESC"),
+        ("zoo", "How old is Bo?", 'SELECT age FROM animal WHERE name = "Bo"'),
+        ("zoo", "The mean age", "SELECT avg(age) FROM animal"),
+        ("shop", "List all titles", "SELECT title FROM item"),
+        ("shop", "What was sold?", "SELECT T1.title FROM item AS T1 JOIN sale AS T2 ON T1.id = T2.item_id"),
+        ("shop", "Never sold", "SELECT title FROM item WHERE id NOT IN (SELECT item_id FROM sale)"),
+        ("shop", "Broken", "SELECT nothing FROM nowhere"),
+        ("shop", "Cheap or dear", "SELECT title FROM item WHERE price < 3 UNION "
+                                  "SELECT title FROM item WHERE price > 6"),
+    ],
+    "dev.json": [
+        ("club", "How many members?", "SELECT count(*) FROM member"),
+        ("club", "Cities", "SELECT city FROM member"),
+        ("club", "Who joined after 2005?", "SELECT id FROM member WHERE joined > 2005"),
+    ],
+}  # fmt: skip
 
 
-def tiny_model(kind: str, vocab: int = 199, window: int | None = None):
-    """A random model: 2 layers, 4 heads over 2 key heads, width 32. `window` is for those
-    with sliding attention."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    sizes = dict(
-        vocab_size=vocab, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=4096,
-        bos_token_id=1, eos_token_id=2, pad_token_id=0, tie_word_embeddings=kind != "mistral",
-    )  # fmt: skip
-    if kind == "gemma3":
-        sizes |= dict(head_dim=8, sliding_window=window or 512,
-                      layer_types=["sliding_attention", "full_attention"])  # fmt: skip
-    elif kind in ("mistral", "phi3"):
-        sizes |= dict(sliding_window=window)
-    config = AutoConfig.for_model("gemma3_text" if kind == "gemma3" else kind, **sizes)
-    torch.manual_seed(0)
-    return AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")
+@pytest.fixture(scope="session")
+def spider(tmp_path_factory) -> Path:
+    """A folder in Spider's layout: two databases to train on, one to measure on."""
+    root = tmp_path_factory.mktemp("spider")
+    for name, sql in _TABLES.items():
+        (root / "database" / name).mkdir(parents=True)
+        with sqlite3.connect(root / "database" / name / f"{name}.sqlite") as connection:
+            connection.executescript(sql)
+        connection.close()
+    for name, rows in _QUESTIONS.items():
+        entries = [{"db_id": d, "question": q, "query": sql} for d, q, sql in rows]
+        (root / name).write_text(json.dumps(entries))
+    return root
 
 
-@pytest.fixture(params=KINDS)
-def kind(request) -> str:
-    return request.param
+def make_base(folder: Path, kind: str = "qwen2", **options) -> Path:
+    """A transformers folder with a random model of `kind` and a byte tokenizer."""
+    if not folder.exists():
+        options |= {"sliding_window": 4096} if kind == "gemma3" else {}
+        tiny_model(kind, **options).save_pretrained(folder)
+        byte_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory) -> Path:
+    return make_base(tmp_path_factory.mktemp("bases") / "qwen2")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def settings(base, spider, cache, tmp_path, monkeypatch) -> dict[str, object]:
+    """Config fields of a run that takes a second or two."""
+    monkeypatch.setenv("T2SQL_CACHE", str(cache))
+    return {
+        "base": str(base), "chat_format": "chatml", "data": (f"spider-format:{spider}/train.json",),
+        "heldout": f"spider-format:{spider}/dev.json", "row_tokens": 1024, "group_questions": 3,
+        "rows_per_step": 2, "max_steps": 2, "eval_questions": 3, "eval_tokens": 6, "rank": 4,
+        "alpha": 8, "learning_rate": 1e-2, "out": str(tmp_path / "run"), "threads": 1,
+        "bf16": False,
+    }  # fmt: skip

@@ -4,9 +4,18 @@ import random
 
 import pytest
 
-from tests.trainer.conftest import tiny_model
+from tests.tiny_models import tiny_model
 from trainer import packing
 from trainer.packing import Item
+
+
+KINDS = ("qwen2", "llama", "mistral", "phi3", "gemma3")
+SLIDING = ("mistral", "phi3", "gemma3")
+
+
+def random_model(kind: str, window: int | None):
+    options = {"sliding_window": window} if window or kind != "gemma3" else {"sliding_window": 512}
+    return tiny_model(kind, **options if kind in SLIDING else {}).train()
 
 
 def make_items(seed: int = 0, prefixes: int = 3, each: int = 7) -> list[Item]:
@@ -36,11 +45,14 @@ def alone(model, items: list[Item]):
     return total
 
 
-@pytest.mark.parametrize("window", [None, 37])
+@pytest.mark.parametrize(
+    ("kind", "window"),
+    [*((kind, None) for kind in KINDS), *((kind, 37) for kind in SLIDING)],
+)
 def test_a_packed_row_has_the_loss_and_the_gradients_of_its_examples_alone(kind, window):
     import torch
 
-    model = tiny_model(kind, window=window)
+    model = random_model(kind, window)
     items = make_items()
     expected = alone(model, items)
     expected.backward()
@@ -61,11 +73,12 @@ def test_a_packed_row_has_the_loss_and_the_gradients_of_its_examples_alone(kind,
             torch.testing.assert_close(parameter.grad, gradients[name], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 def test_without_a_layout_the_attention_is_the_ordinary_one(kind):
     import torch
 
     packing.register()
-    model = tiny_model(kind)
+    model = random_model(kind, None)
     ids = torch.arange(3, 40)[None]
     expected = model(input_ids=ids).logits
     model.set_attn_implementation(packing.ATTENTION)
