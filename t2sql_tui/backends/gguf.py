@@ -156,7 +156,7 @@ class GGUFBackend:
         on_progress: Callable[[float], None] | None = None,
     ) -> None:
         self.spec = spec
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._model = self._context = None
         self._cells: list[int] = []  # tokens whose states sequence 0 is known to hold
         path = _checked_file(spec)
@@ -192,6 +192,7 @@ class GGUFBackend:
         params.n_threads = params.n_threads_batch = n_threads or usable_cores()
         context = llama.llama_init_from_model(self._model, params)
         if not context:
+            self.close()
             raise ModelError(
                 f"llama.cpp could not set up a context of {n_ctx:,} tokens: {_last_words()}",
                 "Ask for a smaller context, or close other programs.",
@@ -209,9 +210,11 @@ class GGUFBackend:
         data = text.encode("utf-8", "surrogatepass")
         room = len(data) + 8
         ids = (llama.llama_token * room)()
-        count = llama.llama_tokenize(
-            self._vocabulary, data, len(data), ids, room, False, True
-        )
+        with self._lock:  # against close() in another thread
+            self._check_open()
+            count = llama.llama_tokenize(
+                self._vocabulary, data, len(data), ids, room, False, True
+            )
         if count < 0:
             raise ModelError(f"llama.cpp could not tokenize {len(data)} bytes of text.")
         return ids[:count]
@@ -347,11 +350,11 @@ class GGUFBackend:
             if kept is not None and self._restore(*kept):
                 here = overlap(self._cells, wanted)
         # The last token of a prompt is evaluated always: its logits are wanted.
-        self._cut(min(here, len(wanted) - 1))
+        here = self._cut(min(here, len(wanted) - 1))
         if len(prefix) - here >= WORTH_KEEPING:
             self._evaluate(prefix, should_stop)
             self._cache.put(prefix, self._state())
-        return min(here, len(wanted) - 1)
+        return here
 
     def _evaluate(self, tokens: list[int], should_stop: ShouldStop | None) -> np.ndarray:
         """Append to sequence 0 what it lacks of `tokens`; the logits after the last one.
@@ -405,21 +408,27 @@ class GGUFBackend:
         return np.ctypeslib.as_array(pointer, shape=(self._n_vocab,))
 
     def _piece(self, token: int) -> bytes:
-        buffer = ctypes.create_string_buffer(256)
-        size = library().llama_token_to_piece(
-            self._vocabulary, token, buffer, len(buffer), 0, True
-        )
-        return buffer.raw[: max(size, 0)]
+        to_piece = library().llama_token_to_piece
+        buffer = ctypes.create_string_buffer(64)
+        size = to_piece(self._vocabulary, token, buffer, len(buffer), 0, True)
+        if size < 0:  # so many bytes are needed
+            buffer = ctypes.create_string_buffer(-size)
+            size = to_piece(self._vocabulary, token, buffer, len(buffer), 0, True)
+        return buffer.raw[:size]
 
     # --- the cells ----------------------------------------------------------------
 
-    def _cut(self, length: int) -> None:
-        """Keep `length` tokens in sequence 0, and nothing else."""
+    def _cut(self, length: int) -> int:
+        """Keep `length` tokens in sequence 0, and nothing else. Returns how many it kept:
+        recurrent models cannot go back and lose all."""
         llama = library()
         for sequence in range(1, MAX_CANDIDATES):
             llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
-        llama.llama_memory_seq_rm(self._memory, 0, length, -1)
+        if not llama.llama_memory_seq_rm(self._memory, 0, length, -1):
+            llama.llama_memory_clear(self._memory, False)
+            length = 0
         del self._cells[length:]
+        return length
 
     def _state(self) -> bytes:
         llama = library()
@@ -433,7 +442,7 @@ class GGUFBackend:
         self._cut(0)
         buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
         if not llama.llama_state_seq_set_data(self._context, buffer, len(state), 0):
-            llama.llama_memory_clear(self._memory, False)
+            self._cut(0)
             return False
         self._cells = list(tokens)
         return True

@@ -268,6 +268,18 @@ def test_what_should_stop_raises_comes_out(load, error):
     assert backend.generate(PROMPT, GenerationSettings(3)).finish == "length"
 
 
+def test_what_on_text_raises_comes_out(load):
+    backend = load()
+    alone = backend.generate(PROMPT, GenerationSettings(9)).candidates[0].text
+
+    def on_text(piece):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        backend.generate(PROMPT, GenerationSettings(9), on_text)
+    assert backend.generate(PROMPT, GenerationSettings(9)).candidates[0].text == alone
+
+
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_ctrl_c_during_prompt_evaluation_is_not_lost(load):
     backend = load(cache_folder=None)
@@ -352,8 +364,10 @@ def test_a_closed_model_says_so(load):
     backend = load()
     backend.close()
     backend.close()
-    with pytest.raises(ModelError, match="closed"):
-        backend.generate(PROMPT)
+    for use in (backend.generate, lambda p: backend.warm(p.prefix),
+                lambda p: backend.count_tokens(p.prefix)):  # fmt: skip
+        with pytest.raises(ModelError, match="closed"):
+            use(PROMPT)
 
 
 def test_loading_reports_its_progress_and_can_be_stopped(load):
