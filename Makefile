@@ -11,7 +11,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 demo: .venv/app
 	@$(BIN)/t2sql-tui models pull >/dev/null
-	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/t2sql-tui --demo; else $(BIN)/t2sql-tui ask --demo; fi
+	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/t2sql-tui --demo; \
+		else $(BIN)/t2sql-tui ask --demo ecommerce "How many customers do we have?" --run; fi
 
 test: .venv/dev
 	$(BIN)/python -m pytest -q
