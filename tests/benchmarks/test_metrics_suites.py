@@ -32,14 +32,16 @@ CREATE INDEX by_year ON concert (year);
 CREATE TRIGGER no_more BEFORE INSERT ON review BEGIN SELECT raise(ABORT, 'full'); END;
 """
 ROWS = """
-INSERT INTO stadium VALUES (1, 'North', 500), (2, 'South', 900), (3, 'East', 900), (4, 'West', NULL);
-INSERT INTO singer VALUES
-  (1, 'Ann', 30, 'France', 1.6, '1990-01-02', '007'), (2, 'Bob', 25, 'Spain', 1.8, '1995-03-04', '012'),
-  (3, 'Cy', 41, 'France', 1.7, '1979-05-06', '100'), (4, 'Di', 52, 'Peru', 1.75, '1968-07-08', '204');
+INSERT INTO stadium VALUES (1, 'North', 500), (2, 'South', 900), (3, 'East', 900),
+                           (4, 'West', NULL);
+INSERT INTO singer VALUES (1, 'Ann', 30, 'France', 1.6, '1990-01-02', '007'),
+                          (2, 'Bob', 25, 'Spain', 1.8, '1995-03-04', '012'),
+                          (3, 'Cy', 41, 'France', 1.7, '1979-05-06', '100'),
+                          (4, 'Di', 52, 'Peru', 1.75, '1968-07-08', '204');
 INSERT INTO concert VALUES (1, 1, 2014, 'Free'), (2, 2, 2015, 'Wide'), (3, 1, 2014, 'Free'),
                            (4, 3, 2016, 'Home');
 INSERT INTO singer_in_concert VALUES (1, 1), (2, 1), (3, 2), (1, 3), (4, 4);
-"""  # noqa: E501
+"""
 GOLDS = [
     "SELECT name FROM singer WHERE age > 40",
     "SELECT T1.name FROM singer AS T1 JOIN singer_in_concert AS T2 ON T1.id = T2.singer_id"
