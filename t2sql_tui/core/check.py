@@ -18,6 +18,7 @@ from t2sql_tui.core.types import CheckedQuery, Column, Problem, Rejection, Schem
 
 if TYPE_CHECKING:
     from sqlglot import exp
+    from sqlglot.optimizer.scope import Scope
 
     from t2sql_tui.core.database import Database
 
@@ -47,7 +48,10 @@ def check(sql: str, database: Database) -> CheckedQuery | Rejection:
         columns = database.prepare(statement)
     except (sqlite3.Error, sqlite3.Warning) as error:
         return Rejection(statement, _problems(statement, str(error), database.schema))
-    return CheckedQuery(statement, columns, _tables_of(statement, database.schema), _KEY)
+    tree = _parse(statement)
+    if '"' in statement and (misspelled := _misspelled_in_quotes(tree, database.schema)):
+        return Rejection(statement, misspelled)
+    return CheckedQuery(statement, columns, _tables_of(statement, tree, database.schema), _KEY)
 
 
 def _reject(sql: str, kind: str, message: str) -> Rejection:
@@ -57,12 +61,12 @@ def _reject(sql: str, kind: str, message: str) -> Rejection:
 # --- statements -------------------------------------------------------------------
 
 # SQLite's lexical grammar as far as it hides semicolons (https://sqlite.org/lang_keywords.html
-# and lang_comment.html): a comment may be left open at the end.
+# and lang_comment.html): what is left open goes on to the end.
 _PIECES = re.compile(
     r"""(?P<comment>--[^\n]*|/\*.*?(?:\*/|\Z))
       | (?P<end>;)
       | (?P<space>[\s\ufeff]+)
-      | '(?:[^']|'')*' | "(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\]
+      | '(?:[^']|'')*(?:'|\Z) | "(?:[^"]|"")*(?:"|\Z) | `(?:[^`]|``)*(?:`|\Z) | \[[^\]]*(?:\]|\Z)
       | [^\s;'"`\[/-]+ | .""",
     re.VERBOSE | re.DOTALL,
 )
@@ -119,11 +123,12 @@ def _parse(statement: str) -> exp.Expression | None:
         return None  # the last four: what sqlglot's parser raises on some malformed input
 
 
-def _tables_of(statement: str, schema: Schema) -> tuple[str, ...]:
+def _tables_of(
+    statement: str, tree: exp.Expression | None, schema: Schema
+) -> tuple[str, ...]:
     """The stored tables and views that a statement names, as stored, in order."""
     from sqlglot import exp
 
-    tree = _parse(statement)
     if tree is None:
         words = [word.lower() for word in re.findall(r"\w+", statement)]
         found: Iterable[Table | None] = [t for t in schema.tables if t.name.lower() in words]
@@ -134,26 +139,37 @@ def _tables_of(statement: str, schema: Schema) -> tuple[str, ...]:
     return tuple(dict.fromkeys(table.name for table in found if table))
 
 
+def _scopes(tree: exp.Expression | None) -> list[Scope]:
+    """Every SELECT of a statement with its sources, innermost first; none if in doubt."""
+    from sqlglot.errors import SqlglotError
+    from sqlglot.optimizer.scope import traverse_scope
+
+    try:
+        return list(traverse_scope(tree)) if tree is not None else []
+    except (SqlglotError, RecursionError):
+        return []
+
+
 # --- from SQLite's words to problems ----------------------------------------------
 
 
 def _problems(statement: str, error: str, schema: Schema) -> tuple[Problem, ...]:
     """Explain why SQLite refused a statement. At least one problem."""
+    tree = _parse(statement) if error.startswith(("no such", "ambiguous")) else None
+    others = _unknown_names(tree, schema)
     if match := re.fullmatch(r"no such table: (?:main\.)?(.*)", error, re.DOTALL):
         first = _unknown_table(match.group(1), schema)
     elif match := re.fullmatch(r"no such column: (.*)", error, re.DOTALL):
-        first = None
-        if found := _unknown_names(statement, schema):
-            return found
+        if others:
+            return others
         first = _unknown_column(match.group(1), schema)
     elif match := re.fullmatch(r"no such function: (.*)", error, re.DOTALL):
         first = _unknown_function(match.group(1))
     elif match := re.fullmatch(r"ambiguous column name: (.*)", error, re.DOTALL):
-        first = _ambiguous(match.group(1), statement, schema)
+        first = _ambiguous(match.group(1), tree, schema)
     else:
-        return (_other(statement, error),)
-    others = [problem for problem in _unknown_names(statement, schema) if problem != first]
-    return (first, *others)
+        first = _other(statement, error)
+    return tuple(dict.fromkeys((first, *others)))
 
 
 def _other(statement: str, error: str) -> Problem:
@@ -169,6 +185,8 @@ def _other(statement: str, error: str) -> Problem:
         return Problem("syntax", "The SQL is incomplete: something is missing at its end.")
     if error.startswith("unrecognized token"):
         return Problem("syntax", f"SQLite does not understand a character: {error}.")
+    if "parser stack overflow" in error or "too large" in error or "too complex" in error:
+        return Problem("other", f"The SQL is too long or too deeply nested: {error}.")
     if "binding" in error:
         return Problem("other", "The SQL has a parameter (?, :name): write the value itself.")
     if "misuse of aggregate" in error:
@@ -231,16 +249,19 @@ def _unknown_function(name: str) -> Problem:
     return Problem("unknown-function", f"SQLite has no function {name!r}.{hint}", near)
 
 
-def _ambiguous(name: str, statement: str, schema: Schema) -> Problem:
-    bare = name.rpartition(".")[2]
-    named = _tables_of(statement, schema)
-    owners = tuple(f"{t.name}.{c.name}" for t, c in _owners(bare, schema) if t.name in named)
-    return Problem(
-        "ambiguous",
-        f"{name!r} could be a column of several tables: write which one"
-        + (f", {' or '.join(owners)}." if owners else "."),
-        owners,
+def _ambiguous(name: str, tree: exp.Expression | None, schema: Schema) -> Problem:
+    owners = tuple(
+        dict.fromkeys(
+            f"{alias}.{name}"
+            for scope in _scopes(tree)
+            for alias, source in scope.sources.items()
+            if (table := schema.table(_table_name(source))) and _has(table, name)
+        )
     )
+    message = f"{name!r} could be a column of several tables"
+    if owners:
+        message += f": write {' or '.join(owners)}"
+    return Problem("ambiguous", f"{message}.", owners)
 
 
 def _owners(column: str, schema: Schema) -> Iterator[tuple[Table, Column]]:
@@ -280,24 +301,14 @@ def _unknown_column(
     return Problem("unknown-column", said, told)
 
 
-def _unknown_names(statement: str, schema: Schema) -> tuple[Problem, ...]:
-    """Every table and column that does not exist, found in sqlglot's tree.
+def _unknown_names(tree: exp.Expression | None, schema: Schema) -> tuple[Problem, ...]:
+    """Every table and column that does not exist.
 
     Says nothing where it is not sure: of columns from subqueries, table-valued functions
     and unknown tables, and of double-quoted names, which SQLite takes for strings.
     """
-    tree = _parse(statement)
-    if tree is None:
-        return ()
-    from sqlglot.errors import SqlglotError
-    from sqlglot.optimizer.scope import traverse_scope
-
-    try:
-        scopes = list(traverse_scope(tree))
-    except (SqlglotError, RecursionError):
-        return ()
     problems: dict[Problem, None] = {}
-    for scope in scopes:
+    for scope in _scopes(tree):
         for source in scope.sources.values():
             if (name := _table_name(source)) and schema.table(name) is None:
                 if not name.lower().startswith(("pragma_", "sqlite_", "json_", "dbstat")):
@@ -305,6 +316,34 @@ def _unknown_names(statement: str, schema: Schema) -> tuple[Problem, ...]:
         for column in scope.columns:
             if problem := _column_problem(column, scope, schema):
                 problems[problem] = None
+    return tuple(problems)
+
+
+def _misspelled_in_quotes(
+    tree: exp.Expression | None, schema: Schema
+) -> tuple[Problem, ...]:
+    """`SELECT "nmae" FROM people`: no such column, so SQLite answers the text 'nmae'.
+
+    Only for a name that stands alone in SELECT, GROUP BY or ORDER BY and is spelled nearly
+    like a column; elsewhere, and otherwise, a double-quoted text is somebody's habit.
+    """
+    from sqlglot import exp
+
+    problems: dict[Problem, None] = {}
+    for scope in _scopes(tree):
+        if not isinstance(scope.expression, exp.Select):
+            continue
+        group, order = scope.expression.args.get("group"), scope.expression.args.get("order")
+        places = list(scope.expression.expressions)
+        places += group.expressions if group else []
+        places += [item.this for item in order.expressions] if order else []
+        for place in places:
+            if isinstance(place, exp.Column) and place.this.quoted and not place.table:
+                problem = _bare_column_problem(place, scope, schema)
+                if problem and problem.suggestions:
+                    found = problem.suggestions[0].rpartition(".")[2].lower()
+                    if difflib.SequenceMatcher(None, place.name.lower(), found).ratio() >= 0.75:
+                        problems[problem] = None
     return tuple(problems)
 
 
@@ -317,36 +356,42 @@ def _table_name(source: object) -> str:
     return ""
 
 
-def _column_problem(column: exp.Column, scope: object, schema: Schema) -> Problem | None:
+def _column_problem(column: exp.Column, scope: Scope, schema: Schema) -> Problem | None:
     from sqlglot import exp
 
     if isinstance(column.this, exp.Star) or column.name.lower() in ("rowid", "oid", "_rowid_"):
         return None
-    alias = column.table
-    if alias:
-        at = scope
-        while at is not None:
-            for name, source in at.sources.items():
-                if name.lower() == alias.lower():
-                    table = schema.table(_table_name(source))
-                    if table is None or _has(table, column.name):
-                        return None
-                    return _unknown_column(column.name, schema, table, alias)
-            at = at.parent
-        return _unknown_alias(column, scope, schema)
-    if column.this.quoted or _is_alias(column, scope):
-        return None
-    at = scope
-    tables = []
-    while at is not None:
-        for source in at.sources.values():
+    if not column.table:
+        return None if column.this.quoted else _bare_column_problem(column, scope, schema)
+    for name, source in _visible(scope):
+        if name.lower() == column.table.lower():
             table = schema.table(_table_name(source))
             if table is None or _has(table, column.name):
                 return None
-            tables.append(table)
-        at = at.parent
+            return _unknown_column(column.name, schema, table, column.table)
+    return _unknown_alias(column, scope, schema)
+
+
+def _bare_column_problem(column: exp.Column, scope: Scope, schema: Schema) -> Problem | None:
+    """A column written without a table: it may be of any source, here or further out."""
+    if _is_alias(column, scope):
+        return None
+    tables = []
+    for _, source in _visible(scope):
+        table = schema.table(_table_name(source))
+        if table is None or _has(table, column.name):
+            return None
+        tables.append(table)
     only = tables[0] if len(tables) == 1 else None
     return _unknown_column(column.name, schema, only) if tables else None
+
+
+def _visible(scope: Scope) -> Iterator[tuple[str, object]]:
+    """(alias, source) of a SELECT and of those around it, innermost first."""
+    at: Scope | None = scope
+    while at is not None:
+        yield from at.sources.items()
+        at = at.parent
 
 
 def _has(table: Table, column: str) -> bool:
@@ -354,31 +399,35 @@ def _has(table: Table, column: str) -> bool:
     return any(found.name.lower() == wanted for found in table.columns)
 
 
-def _is_alias(column: exp.Column, scope: object) -> bool:
-    """Is it a name that the SELECT list gives (`count(*) AS n ... ORDER BY n`)?"""
+def _is_alias(column: exp.Column, scope: Scope) -> bool:
+    """Is it a name that a SELECT list gives (`count(*) AS n ... ORDER BY n`)?"""
     from sqlglot import exp
 
-    at = scope
+    at: Scope | None = scope
     while at is not None:
-        selected = getattr(at.expression, "selects", ())
-        if any(isinstance(e, exp.Alias) and e.alias.lower() == column.name.lower()
-               for e in selected):  # fmt: skip
-            return True
+        for item in getattr(at.expression, "selects", ()):
+            if isinstance(item, exp.Alias) and item.alias.lower() == column.name.lower():
+                return True
         at = at.parent
     return False
 
 
-def _unknown_alias(column: exp.Column, scope: object, schema: Schema) -> Problem:
+def _unknown_alias(column: exp.Column, scope: Scope, schema: Schema) -> Problem:
     """`T3.name` where the query has no T3."""
     known = tuple(scope.sources)
+    here = tuple(
+        f"{alias}.{column.name}"
+        for alias, source in scope.sources.items()
+        if (owner := schema.table(_table_name(source))) and _has(owner, column.name)
+    )
     table = schema.table(column.table)
     if table is not None and _has(table, column.name):
         said = f"{column.sql()} is used, but {table.name} is not in FROM: join it."
     else:
         said = f"{column.sql()} is used, but nothing is called {column.table!r}."
-        owners = [f"{t.name}.{c.name}" for t, c in _owners(column.name, schema)][:3]
+        owners = here or [f"{t.name}.{c.name}" for t, c in _owners(column.name, schema)]
         if owners:
-            said += f" The column {column.name!r} is in {' and '.join(owners)}."
+            said += f" There is {' and '.join(owners[:3])}."
     if known:
         said += f" FROM has: {_listed(known)}."
-    return Problem("unknown-column", said, nearest(column.table, known))
+    return Problem("unknown-column", said, here or nearest(column.table, known))
