@@ -178,7 +178,9 @@ def parse(sql: str, schema: SpiderSchema) -> Query:
 # The official script splits words as English prose, by the Penn Treebank rules of NLTK's
 # word_tokenize. These are the rules that can fire once quoted texts are out of the way.
 # `a=1` stays one word (and so falls outside the grammar); `a>1` is three.
-_LAST_PERIOD = re.compile(r"(?<=[^.])\.([])}>\s]*)$")
+# A period is a word only where a sentence ends: with the text, or with the statement
+# unless it follows a number.
+_LAST_PERIOD = re.compile(r"(?<=[^.])\.(?=[])}>\s]*$)|(?<=[^.\d])\.(?=\s*(?:;|--))")
 _SEPARATOR = re.compile(r"([:,])(\D|$)")
 _WORD_OF_ITS_OWN = re.compile(r"\.{2,}|--|[][(){}<>;@#$%&?!*`«»“”‘’„\u2012-\u2015]")
 _CONTRACTION = re.compile(r"\b(?:(can)(not)|(gim)(me)|(gon)(na)|(got)(ta)|(lem)(me))\b", re.I)
@@ -201,7 +203,7 @@ def tokenize(sql: str) -> list[str]:
         return name
 
     text = _QUOTED.sub(set_aside, text)
-    text = _LAST_PERIOD.sub(r" . \1", text)
+    text = _LAST_PERIOD.sub(" . ", text)
     text = _SEPARATOR.sub(r" \1 \2", text)
     text = _WORD_OF_ITS_OWN.sub(r" \g<0> ", text)
     text = _CONTRACTION.sub(lambda match: " ".join(filter(None, match.groups())), text)
