@@ -64,8 +64,9 @@ def tiny_model(kind: str, tied: bool = False, vocabulary: int = 320, **options):
     return model
 
 
-def with_adapter(model, **options):
-    """`model` under a PEFT LoRA whose delta is as large as the weights: it cannot be missed."""
+def with_adapter(model, scale: float = 0.2, **options):
+    """`model` under a random PEFT LoRA; at the default scale of A and B its delta is as large
+    as a tiny model's weights, and cannot be missed."""
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -74,7 +75,7 @@ def with_adapter(model, **options):
     torch.manual_seed(1)
     for name, parameter in peft_model.named_parameters():
         if "lora_" in name and "magnitude" not in name:
-            torch.nn.init.normal_(parameter, 0.0, 0.2)
+            torch.nn.init.normal_(parameter, 0.0, scale)
     return peft_model
 
 

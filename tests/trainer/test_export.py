@@ -148,6 +148,20 @@ def test_a_full_fine_tune_keeps_all_of_the_base_but_its_weights(base, tmp_path):
         assert after[key] == before[key], key
 
 
+def test_rows_that_pad_a_vocabulary_are_dropped(base, tmp_path):
+    """Trainers round embeddings up; a GGUF has a row for each of its tokens and no more."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base[0]).eval()
+    model.resize_token_embeddings(384)
+    model.save_pretrained(tmp_path / "hf")
+    full = convert(tmp_path / "hf", tmp_path / "full.gguf", base_gguf=base[1])
+    assert error(gguf_logits(full, IDS), logits_of(model, IDS)[:, :320]) < 0.01
+    wanted = adapter_of(model, tmp_path / "adapter", target_modules=["q_proj", "lm_head"])
+    merged = merge(base[1], tmp_path / "adapter", tmp_path / "merged.gguf", "f16")
+    assert error(gguf_logits(merged, IDS), wanted[:, :320]) < 0.015
+
+
 @pytest.mark.parametrize(
     ("kind", "rope"),
     [
@@ -574,3 +588,40 @@ def test_eval_hands_over_to_benchmarks_run(run, monkeypatch):
 def test_what_is_no_run_is_refused(tmp_path):
     result = command("export", tmp_path)
     assert result.exit_code == 4 and "neither an adapter nor a model" in result.output
+
+
+# --- a real model -------------------------------------------------------------------
+
+
+@pytest.mark.model
+def test_a_real_base_takes_an_adapter(tmp_path):
+    """The 0.5B, a random adapter of rank 8 on all linear layers: transformers + PEFT and
+    llama.cpp must want the same tokens. F16 shows that the merge is right; what the others
+    lose is the loss of their bits."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    from trainer.base import find_base, load_tokenizer, token_ids, transformers_folder
+    from trainer.config import Config
+
+    spec = find_model("qwen2.5-coder-0.5b")
+    if spec.path is None:
+        pytest.skip("no weights: t2sql-tui models pull qwen2.5-coder-0.5b")
+    base = find_base(Config(base=spec.name))
+    model = AutoModelForCausalLM.from_pretrained(transformers_folder(base), dtype="float32")
+    text = ("<|im_start|>system\nYou write SQLite.<|im_end|>\n<|im_start|>user\nCREATE TABLE "
+            "singer (id int, name text, age int);\nHow many singers are older than 40?<|im_end|>\n"
+            "<|im_start|>assistant\nSELECT count(*) FROM singer")  # fmt: skip
+    ids = list(token_ids(load_tokenizer(base), text))
+    plain = logits_of(model.eval(), ids)
+    peft_model = with_adapter(model, scale=0.02, r=8, lora_alpha=16)
+    peft_model.save_pretrained(tmp_path / "adapter")
+    wanted = logits_of(peft_model, ids)
+    assert isinstance(peft_model, PeftModel) and error(plain, wanted) > 0.05
+    seen = {}
+    for quantisation, allowed in {"f16": 0.01, "q8_0": 0.03, "q4_k_m": 0.12, "q4_0": 0.25}.items():
+        file = merge(spec.path, tmp_path / "adapter", tmp_path / "m.gguf", quantisation)
+        got = gguf_logits(file, ids)
+        seen[quantisation] = error(got, wanted), (got.argmax(1) == wanted.argmax(1)).mean()
+        assert seen[quantisation][0] < allowed, seen
+    print(seen, "adapter moved logits by", error(plain, wanted))
