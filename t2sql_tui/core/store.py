@@ -249,16 +249,21 @@ def _fetch_from_hub(
     except Exception as error:  # each HTTP library has its own tree of errors
         raise _Unavailable(f"The hub cannot be reached ({_reason(error)}).") from error
 
+    reached = 0
+
     class Progress(tqdm):
-        """A bar that is never drawn and hands its numbers on."""
+        """A bar that is never drawn and hands its numbers on. There may be two, of bytes
+        fetched and of bytes put together; whichever is ahead counts."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **{**kwargs, "disable": True})
             self.done = kwargs.get("initial") or 0
 
         def update(self, n: float | None = 1) -> None:
+            nonlocal reached
             self.done += n or 0
-            progress(min(int(self.done), spec.bytes), spec.bytes)
+            reached = max(reached, min(int(self.done), spec.bytes))
+            progress(reached, spec.bytes)
 
     try:
         return Path(hub.hf_hub_download(
