@@ -32,6 +32,8 @@ Rows = Sequence[Row]
 # The official limit of 60 seconds, and room for any gold. A prediction is cut one row
 # after the gold's last, which proves it wrong; so no limit but time changes a verdict.
 GENEROUS = Limits(rows=10_000_000, seconds=60.0, bytes=4 * 1024**3)
+# Sets hide duplicates, so here a prediction may be much longer than its gold.
+BIRDS_LIMITS = Limits(rows=1_000_000, seconds=30.0, bytes=4 * 1024**3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,12 @@ class ExecutionVerdict:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What one SQL gave on one database. `rows` is None if it did not run to its end."""
+    """What one SQL gave on one database. `rows` is None if it did not run to its end; `cut`
+    says that there are more of them."""
 
     rows: Rows | None
     width: int = 0
+    cut: bool = False
     error: str = ""
     timed_out: bool = False
     problem: str = ""
@@ -126,21 +130,23 @@ def verdict(
 
 
 def bird_verdict(
-    gold: str, predicted: str, database: Path, *, limits: Limits = replace(GENEROUS, seconds=30.0)
+    gold: str, predicted: str, database: Path, *, limits: Limits = BIRDS_LIMITS
 ) -> ExecutionVerdict:
     """BIRD's execution accuracy: the results are equal as sets of rows, so duplicates and
     the order of rows never count, and the order of columns does.
 
-    Source: `evaluation.py` of AlibabaResearch/DAMO-ConvAI/bird (Li et al. 2023); its
-    limit is 30 seconds. `strict` is as in verdict(). Raises: DatabaseError as there.
+    Source: `evaluation.py` of AlibabaResearch/DAMO-ConvAI/bird (Li et al. 2023). `strict`
+    is as in verdict(). A result of more than `limits.rows` rows is wrong, or a gold that
+    fails. Raises: DatabaseError as there.
     """
     wanted = _gold_outcome(_stamped(database), gold, limits)
     if wanted.rows is None:
         return _gold_fails(wanted)
     got = _execute(database, predicted, limits)
     return ExecutionVerdict(
-        correct=got.rows is not None and set(got.rows) == set(wanted.rows),
+        correct=got.rows is not None and not got.cut and set(got.rows) == set(wanted.rows),
         strict=got.rows is not None
+        and not got.cut
         and got.width == wanted.width
         and same_exactly(wanted.rows, got.rows, "order by" in gold.lower()),
         predicted_runs=got.rows is not None,
@@ -263,8 +269,8 @@ def _open(stamped: _Stamped) -> Database:
 
 @lru_cache(maxsize=256)
 def _gold_outcome(stamped: _Stamped, sql: str, limits: Limits) -> _Outcome:
-    outcome = _execute(stamped[0], sql, replace(limits, rows=limits.rows + 1))
-    if outcome.rows is not None and len(outcome.rows) > limits.rows:
+    outcome = _execute(stamped[0], sql, limits)
+    if outcome.cut:
         return _Outcome(None, error=f"the gold has more than {limits.rows} rows")
     return outcome
 
@@ -287,4 +293,4 @@ def _execute(path: Path, sql: str, limits: Limits) -> _Outcome:
         return _Outcome(None, error=error.message)
     if result.truncated == "bytes":
         return _Outcome(None, error=f"the result is larger than {limits.bytes} bytes")
-    return _Outcome(result.rows, len(result.columns))
+    return _Outcome(result.rows, len(result.columns), cut=result.truncated == "rows")
