@@ -30,6 +30,7 @@ from benchmarks.runner import (
 )
 from benchmarks.scoring import Scorer, TestSuite, distilled_suite, neighbour_suite
 from benchmarks.suites import load_suite
+from t2sql_tui.core.errors import T2SQLError
 from t2sql_tui.core.types import Example, GenerationSettings
 
 RESULTS_FOLDER = Path(__file__).parent / "results"
@@ -49,6 +50,7 @@ def run_suite(
     from t2sql_tui.backends import load_backend
     from t2sql_tui.core.catalog import find_model
 
+    _check_libraries()
     whole = load_suite(suite, data)
     dataset = sample(whole, limit, seed)
     spec = find_model(model)
@@ -78,7 +80,7 @@ def run_suite(
         _set_aside(folder)
     tests = _test_suite(whole, neighbours, suite_databases)
     scorer = Scorer(dataset, keep_distinct=keep_distinct, suite=tests)
-    with RunFolder(folder, identity, _origin(tests)) as opened:
+    with RunFolder(folder, identity, _origin(dataset, tests)) as opened:
         _say_what_is_there(opened, dataset)
         options = {"n_threads": threads, "cache_folder": None} if backend == "gguf" else {}
         loaded = load_backend(spec, backend=backend, **options)
@@ -123,6 +125,17 @@ def _stopping() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+def _check_libraries() -> None:
+    """The metrics need libraries that the app does not; better said now than after an hour."""
+    from importlib.util import find_spec
+
+    missing = [n for n in ("sacrebleu", "rouge_score", "sqlparse") if find_spec(n) is None]
+    if missing:
+        raise T2SQLError(
+            f"The metrics need {', '.join(missing)}.", "Run: pip install 't2sql-tui[bench]'"
+        )
+
+
 def _run_name(
     suite: str, model: str, limit: int | None, seed: int, candidates: int, repairs: int
 ) -> str:
@@ -140,8 +153,13 @@ def _set_aside(folder: Path) -> None:
     click.echo(f"The run that was there is now {old}.", err=True)
 
 
-def _origin(tests: TestSuite | None) -> dict[str, Any]:
-    return {**provenance(), "test_suite": dict(tests.facts)} if tests else provenance()
+def _origin(dataset: Dataset, tests: TestSuite | None) -> dict[str, Any]:
+    origin = provenance()
+    if dataset.notes:
+        origin["notes"] = list(dataset.notes)
+    if tests:
+        origin["test_suite"] = dict(tests.facts)
+    return origin
 
 
 def _scoring_identity(
@@ -186,7 +204,7 @@ def _say_what_is_there(folder: RunFolder, dataset: Dataset) -> None:
 def _finish(folder: RunFolder, dataset: Dataset) -> None:
     """Writes results.json and prints the summary."""
     lines = [folder.lines[e.id] for e in dataset.examples if e.id in folder.lines]
-    results = summarise(lines, folder.info, dataset.notes)
+    results = summarise(lines, folder.info)
     write_json(folder.folder / RESULTS, results)
     for title, rows, headers in summary_tables(results):
         click.echo(f"\n{title}")
@@ -264,6 +282,7 @@ def score_file(
     predictions: Path, suite: str, keep_distinct: bool, neighbours: int,
     suite_databases: Path | None, partial: bool, name: str | None, runs: Path, data: Path | None,
 ) -> None:  # fmt: skip
+    _check_libraries()
     dataset = load_suite(suite, data)
     if predictions.is_dir():
         predictions = predictions / PREDICTIONS
@@ -285,7 +304,7 @@ def score_file(
     scorer = Scorer(chosen, keep_distinct=keep_distinct, suite=tests)
     if folder.exists():
         _set_aside(folder)
-    with RunFolder(folder, identity, _origin(tests)) as opened:
+    with RunFolder(folder, identity, _origin(dataset, tests)) as opened:
         with _Progress(len(chosen.examples), ()) as progress:
             for example in chosen.examples:
                 line = {**_blank_line(example), **answers[example.id]}

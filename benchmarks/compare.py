@@ -116,7 +116,9 @@ def _change(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
 
 def comparison_text(found: Mapping[str, Any], changed: int) -> str:
     """The comparison for a person, with at most `changed` examples each way."""
-    parts = [f"A: {found['a']}\nB: {found['b']}\n{found['questions']:,} questions that both answered"]
+    parts = [
+        f"A: {found['a']}\nB: {found['b']}\n{found['questions']:,} questions that both answered"
+    ]
     for which, n in found["left_out"].items():
         if n:
             parts.append(f"Left out: {n:,} that {which.upper()} alone answered")

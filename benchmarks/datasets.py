@@ -107,7 +107,8 @@ def read_bird(root: Path, questions: str | None = None) -> Dataset:
                 gold, "bird", Path(name).stem, row.get("evidence") or "",
             )
         )  # fmt: skip
-    folder = next((root / d for d in _BIRD_DATABASES if (root / d).is_dir()), root / "dev_databases")
+    folders = [root / name for name in _BIRD_DATABASES]
+    folder = next((path for path in folders if path.is_dir()), folders[0])
     stem = Path(name).stem.removesuffix("_sqlite").removeprefix("mini_")
     candidates = (root / f"{stem}_tables.json", root / "tables.json")
     tables = next((_read_list(path) for path in candidates if path.exists()), [])

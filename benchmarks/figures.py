@@ -29,10 +29,10 @@ def shares(rows: Sequence[tuple[str, Sequence[Share | None]]]) -> str:
         return left + value * (right - left)
 
     parts = [
-        f'<line class="grid" x1="{x(t / 100):.1f}" x2="{x(t / 100):.1f}" y1="4" y2="{height - 22}"/>'
-        f'<text class="tick" x="{x(t / 100):.1f}" y="{height - 8}" text-anchor="middle">{t}'
-        f"{' %' if t == 100 else ''}</text>"
-        for t in (0, 25, 50, 75, 100)
+        f'<line class="grid" x1="{x(t):.1f}" x2="{x(t):.1f}" y1="4" y2="{height - 22}"/>'
+        f'<text class="tick" x="{x(t):.1f}" y="{height - 8}" text-anchor="middle">{100 * t:.0f}'
+        f"{' %' if t == 1 else ''}</text>"
+        for t in (0, 0.25, 0.5, 0.75, 1)
     ]
     for place, (label, values) in enumerate(rows):
         top = 4 + place * step
@@ -84,7 +84,9 @@ def bars(rows: Sequence[tuple[str, Sequence[int]]]) -> str:
     return _svg(step * len(rows) + 4, parts)
 
 
-def histogram(series: Sequence[Sequence[float]], marks: Sequence[Sequence[tuple[str, float]]]) -> str:
+def histogram(
+    series: Sequence[Sequence[float]], marks: Sequence[Sequence[tuple[str, float]]]
+) -> str:
     """Seconds on a logarithmic axis; the height is the share of the series' questions.
 
     `marks` are (name, seconds) pairs to point at, for each series.

@@ -58,7 +58,7 @@ def model_sha256(spec: ModelSpec) -> str:
     model without files.
     """
     paths = [spec.path] if spec.path else []
-    if spec.adapter and not spec.path:
+    if spec.adapter:
         paths += sorted(p for p in Path(spec.adapter).rglob("*") if p.is_file())
     digests = []
     for path in paths:

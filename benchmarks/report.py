@@ -127,7 +127,7 @@ def _measures(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str
         note += f" The gold SQL of {len(failing)} questions fails; they count as wrong: {shown}."
     for text in dict.fromkeys(filter(None, map(suite_sentence, results))):
         note += f" {text}"
-    for text in dict.fromkeys(t for r in results for t in r["notes"]):
+    for text in dict.fromkeys(t for r in results for t in r["provenance"].get("notes", ())):
         note += f" {text[0].upper()}{text[1:]}."
     table = _table(["", *(names if len(names) > 1 else [""])], rows)
     narrow = ' class="narrow"' if len(names) == 1 else ""
@@ -252,9 +252,9 @@ def _components(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> s
         [clause, *(f"{100 * p[clause]['f1']:.1f}" if p else "" for p in parts)]
         for clause in next(p for p in parts if p)
     ]
-    note = "F1 of each clause by Spider's rules, in percent."
     table = _table(["clause", *names], rows)
-    return _section("Exact set match by clause", f"<div class=narrow>{table}</div><p class=note>{note}</p>")
+    note = "<p class=note>F1 of each clause by Spider's rules, in percent.</p>"
+    return _section("Exact set match by clause", f"<div class=narrow>{table}</div>{note}")
 
 
 def _provenance(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
@@ -265,7 +265,6 @@ def _provenance(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> s
         if any(values):
             rows.append([label, *(str(v or "") for v in values)])
 
-    machine = "machine"
     add("command", lambda r: r["provenance"].get("command"))
     add("date (UTC)", lambda r: r["provenance"].get("date", "").replace("T", " ")[:16])
     add("git commit", lambda r: _commit(r["provenance"].get("git", {})))
@@ -273,8 +272,7 @@ def _provenance(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> s
     add("data SHA-256", lambda r: r["identity"].get("data_sha256"))
     add("prompt", lambda r: _join(r["identity"], "prompt_version", "chat_format", "backend"))
     add("decoding", lambda r: _decoding(r["identity"]))
-    add("processor", lambda r: f"{r['provenance'][machine]['processor']}, {r['provenance'][machine]['cores']} cores, {r['provenance'][machine]['memory_gib']} GiB")
-    add("GPU", lambda r: ", ".join(r["provenance"][machine].get("gpus", [])))
+    add("machine", lambda r: _machine(r["provenance"]["machine"]))
     add("versions", lambda r: ", ".join(f"{k} {v}" for k, v in r["provenance"]["versions"].items()))
     return _section("Provenance", _table(["", *names], rows, "provenance"))
 
@@ -284,6 +282,11 @@ def _commit(git: Mapping[str, Any]) -> str:
         return ""
     changed = git["changed_files"]
     return git["commit"] + (f" and {changed} changed files" if changed else "")
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    parts = [machine["processor"], f"{machine['cores']} cores", f"{machine['memory_gib']} GiB"]
+    return ", ".join([*parts, *machine.get("gpus", [])])
 
 
 def _join(identity: Mapping[str, Any], *keys: str) -> str:
@@ -395,7 +398,9 @@ def _result_html(database: Any, sql: str) -> str:
 
 
 def _cell(value: Any) -> str:
-    text = "NULL" if value is None else f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    text = "NULL" if value is None else str(value)
     return text if len(text) <= 40 else text[:39] + "…"
 
 
@@ -464,7 +469,8 @@ text-transform:uppercase;color:var(--soft)}
 h1{font-size:40px;line-height:1.15;margin:10px 0 6px;font-weight:600;letter-spacing:-.01em}
 .sub{margin:0;color:var(--soft);font-size:17px}
 h2{font-size:22px;margin:52px 0 14px;font-weight:600}
-.hero{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:1px;margin:30px 0 8px;
+.hero{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:1px;
+margin:30px 0 8px;
 background:var(--faint);border:1px solid var(--faint)}
 .hero div{background:var(--paper);padding:18px 20px 14px}
 .hero b{display:block;font:600 40px/1.1 "Inter",system-ui,sans-serif;letter-spacing:-.02em;
@@ -479,7 +485,8 @@ font:14px "Inter",system-ui,sans-serif}
 .key li{display:flex;align-items:center}.key svg{width:11px;height:11px;margin-right:7px}
 table{border-collapse:collapse;width:100%;font:14px/1.45 "Inter",system-ui,sans-serif;
 font-variant-numeric:tabular-nums}
-thead th{text-align:left;font-weight:600;border-bottom:1.5px solid var(--ink);padding:6px 14px 6px 0}
+thead th{text-align:left;font-weight:600;border-bottom:1.5px solid var(--ink);
+padding:6px 14px 6px 0}
 tbody td{border-bottom:1px solid var(--faint);padding:6px 14px 6px 0;vertical-align:top}
 .narrow table{max-width:520px}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:34px 40px;
@@ -499,7 +506,8 @@ circle,rect[class^=s]{fill:var(--c)}
 .area{fill:var(--c);fill-opacity:.28;stroke:var(--c);stroke-width:1.2}
 .mark{stroke:var(--c);stroke-dasharray:2 3}
 .pace{margin:8px 0 0;font:13px/1.45 "Inter",system-ui,sans-serif;color:var(--soft)}
-.pace i{display:inline-block;width:8px;height:8px;border-radius:4px;background:var(--c);margin-right:7px}
+.pace i{display:inline-block;width:8px;height:8px;border-radius:4px;background:var(--c);
+margin-right:7px}
 .kinds th{text-align:left;vertical-align:top;width:170px;padding:14px 14px 14px 0;font-weight:600;
 border-bottom:1px solid var(--faint)}
 .kinds td{padding:14px 0}
@@ -515,9 +523,11 @@ font:12.5px/1.5 "JetBrains Mono",ui-monospace,SFMono-Regular,Menlo,"DejaVu Sans 
 pre b{font-weight:600;color:var(--s0)}pre q{quotes:none;color:var(--s2)}
 article{border-top:1px solid var(--faint);padding:22px 0 10px}
 h3{margin:0 0 8px;font:500 14px "Inter",system-ui,sans-serif;color:var(--soft)}
-h3 span{background:var(--bad);color:var(--paper);border-radius:3px;padding:2px 8px;margin-right:10px;
+h3 span{background:var(--bad);color:var(--paper);border-radius:3px;padding:2px 8px;
+margin-right:10px;
 font-weight:600;font-size:12.5px}
-.schema{font:13px/1.6 ui-monospace,Menlo,"DejaVu Sans Mono",monospace;color:var(--soft);margin:0 0 12px}
+.schema{font:13px/1.6 ui-monospace,Menlo,"DejaVu Sans Mono",monospace;color:var(--soft);
+margin:0 0 12px}
 .schema b{color:var(--ink)}.schema u{text-underline-offset:3px}.schema span{opacity:.75}
 .result{overflow-x:auto;margin-top:10px}
 .result table{font-size:12.5px;width:auto}

@@ -33,10 +33,8 @@ MEASURES: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool | None]]] = {
 }
 
 
-def summarise(
-    lines: Sequence[Line], info: Mapping[str, Any], notes: Sequence[str] = ()
-) -> dict[str, Any]:
-    """The results of a run, as plain JSON.
+def summarise(lines: Sequence[Line], info: Mapping[str, Any]) -> dict[str, Any]:
+    """The results of a run, as plain JSON; `info` is its run.json.
 
     Shares are in [0, 1] with 95 % intervals: bootstrap, clustered by gold SQL, where
     questions with one gold stand or fall together.
@@ -48,6 +46,7 @@ def summarise(
         known = [(bool(v), c) for v, c in zip(values, clusters, strict=True) if v is not None]
         if known:
             measures[name] = share(*zip(*known, strict=True))
+    kinds = Counter(line["score"]["kind"] for line in lines if "kind" in line["score"])
     return {
         "identity": dict(info["identity"]),
         "provenance": dict(info["provenance"]),
@@ -56,10 +55,9 @@ def summarise(
         "text": _text_scores(lines),
         "by": {name: _slices(lines, of) for name, of in _slicings(lines).items()},
         "components": _components(lines),
-        "errors": dict(Counter(l["score"]["kind"] for l in lines if "kind" in l["score"]).most_common()),
+        "errors": dict(kinds.most_common()),
         "gold_fails": [line["id"] for line in lines if line["score"]["gold_fails"]],
         "speed": speed(lines),
-        "notes": list(notes),
     }
 
 
@@ -132,7 +130,8 @@ def _components(lines: Sequence[Line]) -> dict[str, Any]:
         for line in lines
         if (s := line["score"])["exact"] is not None
     ]
-    return {name: s._asdict() for name, s in exact_match.partial_scores(matches).items()} if matches else {}
+    scores = exact_match.partial_scores(matches) if matches else {}
+    return {name: score._asdict() for name, score in scores.items()}
 
 
 def _text_scores(lines: Sequence[Line]) -> dict[str, float]:
@@ -214,7 +213,10 @@ def summary_tables(results: Mapping[str, Any]) -> list[Table]:
     tables.append((
         "By hardness",
         [
-            (level, found["n"], with_interval(found), f"{100 * found['exact']:.1f}" if "exact" in found else "")
+            (
+                level, found["n"], with_interval(found),
+                f"{100 * found['exact']:.1f}" if "exact" in found else "",
+            )
             for level, found in levels.items()
         ],
         ("", "questions", "execution %", "exact set %"),

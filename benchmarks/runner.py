@@ -98,7 +98,7 @@ def refuse_other_run(path: Path, there: Mapping[str, Any], here: Mapping[str, An
     here = json.loads(json.dumps(here))
     differ = [key for key in {**there, **here} if there.get(key) != here.get(key)]
     if differ:
-        shown = "; ".join(f"{key}: there {there.get(key)!r}, now {here.get(key)!r}" for key in differ)
+        shown = "; ".join(f"{k}: there {there.get(k)!r}, now {here.get(k)!r}" for k in differ)
         raise DataError(
             f"{path} is of another run ({shown}).",
             "Choose another --name, or start over with --restart.",

@@ -33,9 +33,9 @@ HOLDOUT_DATABASES: frozenset[str] = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """`read(data)` makes the data set; `folder` is its place under the data folder ("" where
-    it needs none). `note` is what a reader of its numbers must know. `execution` is False
-    where the metrics are mainly of text."""
+    """`folder` is its place under the data folder ("" where it needs none), `read(folder)`
+    makes the data set. `note` is what a reader of its numbers must know, `fetch` the name
+    that `benchmarks fetch` has for its data."""
 
     name: str
     title: str
@@ -49,7 +49,7 @@ SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
         Suite(
-            "spider-dev", "Spider 1.0 dev", "spider", lambda d: read_spider(d),
+            "spider-dev", "Spider 1.0 dev", "spider", read_spider,
             "For measuring only: nothing may be tuned on it.", fetch="spider",
         ),
         Suite(
@@ -72,7 +72,8 @@ SUITES: dict[str, Suite] = {
             "What recipes train on; a score here says nothing of new databases.", fetch="spider",
         ),
         Suite(
-            "demo", "The app's five sample databases", "", lambda d: read_demo(cache_folder() / "demo"),
+            "demo", "The app's five sample databases", "",
+            lambda d: read_demo(cache_folder() / "demo"),
             "Small; a smoke test and a first impression.",
         ),
         Suite(

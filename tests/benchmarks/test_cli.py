@@ -340,3 +340,33 @@ def test_an_unreachable_source_says_what_to_do(here, monkeypatch):
 def test_fetch_alone_lists_the_sources(here):
     output = call("fetch").stdout
     assert "spider-suites" in output and "CC BY-SA 4.0" in output
+
+
+# --- profile ------------------------------------------------------------------------
+
+
+def test_profile_measures_three_ways(here, tiny_gguf):
+    """On a model of random weights: the times mean nothing, the counts must agree."""
+    output = call("profile", "-m", tiny_gguf, "--suite", "spider-format:mini", "--limit", "3",
+                  "--threads", "1", "--json").stdout  # fmt: skip
+    found = json.loads(output[output.index("{") :])
+    assert found["questions"] == 3
+    assert found["cold"]["prompt_tokens"] == found["raw"]["prompt_tokens"]
+    assert found["cold"]["written_tokens"] == found["raw"]["written_tokens"]
+    # Warm, only the questions are evaluated.
+    assert 0 < found["warm"]["prompt_tokens"] < found["cold"]["prompt_tokens"] / 2
+    assert found["cold_start"]["peak_memory_mib"] > 10
+    assert all(ratio > 0 for ratio in found["ratios"].values())
+
+
+def test_spiders_own_gold_is_all_right(here, data_dir):
+    """Every fifth question of dev, from the file to the summary, on the real databases."""
+    rows = json.loads((data_dir / "spider" / "dev.json").read_text())
+    golds = [{"id": f"dev-{n:04d}", "sql": row["query"]} for n, row in enumerate(rows)][::5]
+    path = jsonl(here, golds)
+    call("score", path, "--suite", "spider-dev", "--partial", "--data", data_dir, "--name", "gold")
+    results = json.loads((here / "runs/gold/results.json").read_text())
+    for measure in ("execution", "strict", "exact", "string", "runs"):
+        found = results["measures"][measure]
+        assert (found["right"], found["n"]) == (207, 207), measure
+    assert results["errors"] == {} and results["gold_fails"] == []

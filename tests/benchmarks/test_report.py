@@ -92,7 +92,7 @@ def test_the_page_tells_everything(page):
 
 def test_text_of_models_and_questions_is_escaped(page):
     assert "tiny &amp; co" in page and "tiny & co" not in page
-    assert "<b>nme</b>" not in page and "&lt;b&gt;nme" in page.replace("</b>", "").replace("<b>", "")
+    assert "<b>nme</b>" not in page and "&lt;b&gt;nme&lt;" in page
 
 
 def test_a_case_shows_schema_and_both_results(page):
