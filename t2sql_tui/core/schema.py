@@ -26,6 +26,7 @@ SAMPLE_ROWS = (25, 1000)  # per table: at least, at most
 SAMPLE_VALUE_BYTES = 65_536  # a longer value ends the sampling of its column
 SAMPLE_TABLE_BYTES = 4_000_000  # as many bytes of text end the sampling of a table
 COUNT_SECONDS = 0.4  # for all row counts together; they are in no prompt
+VIEW_SECONDS = 2.0  # for compiling views: 50 us each, but 0.1 s where views nest without end
 BRAKE_SECONDS = 8.0  # for the samples, on a disk that is very slow
 
 
@@ -68,13 +69,13 @@ def _read_tables(connection: sqlite3.Connection) -> list[Table]:
     ).fetchall()
     virtual = [name.lower() for name, kind in entries if kind == "virtual"]
     hidden = {f"{name}_{end}" for name in virtual for end in _SHADOWS}
-    effort = _Effort()
+    brake = time.monotonic() + VIEW_SECONDS
     tables = []
     for name, kind in entries:
         if name.lower() in hidden or name.lower().startswith("sqlite_"):
             continue
-        if kind != "table":
-            columns[name] = _columns_of(connection, name, effort)
+        if kind != "table" and time.monotonic() < brake:
+            columns[name] = _columns_of(connection, name)
         if columns[name]:
             tables.append(Table(name, tuple(columns[name]), kind=kind))
     return tables
@@ -87,34 +88,15 @@ _SHADOWS = (
 )  # fmt: skip
 
 
-class _Effort:
-    """An authorizer that only counts, for a view upon views upon views may take hours to
-    compile, and SQLite (before 3.41) asks nobody else meanwhile."""
-
-    VIEW = 20_000
-    ALL = 500_000
-
-    def __init__(self) -> None:
-        self.spent = self.end = 0
-
-    def __call__(self, *_: object) -> int:
-        self.spent += 1
-        return sqlite3.SQLITE_DENY if self.spent > self.end else sqlite3.SQLITE_OK
-
-
-def _columns_of(connection: sqlite3.Connection, name: str, effort: _Effort) -> list[Column]:
+def _columns_of(connection: sqlite3.Connection, name: str) -> list[Column]:
     """The columns of a view or virtual table; none where it does not compile."""
-    effort.end = min(effort.spent + effort.VIEW, effort.ALL)
-    connection.set_authorizer(effort)
     try:
         found = connection.execute(
             f"SELECT {_COLUMNS} FROM pragma_table_xinfo(?, 'main') c ORDER BY c.cid", (name,)
         )
         return [_column(*column) for column in found]
-    except sqlite3.Error:  # a broken view, an unknown module, too much effort
+    except sqlite3.Error:  # a broken view, an unknown module
         return []
-    finally:
-        connection.set_authorizer(None)
 
 
 def _column(name: str, type: str | None, key: int, not_null: int, hidden: int) -> Column:
