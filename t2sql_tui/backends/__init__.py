@@ -18,7 +18,8 @@ BACKENDS = {
 
 
 def load_backend(spec: ModelSpec, *, backend: str = "gguf", **options: Any) -> Backend:
-    """Load `spec` with the named backend; `options` go to its constructor.
+    """Load `spec` with the named backend; `options` go to its constructor. Every backend
+    has `on_progress`, called with parts loaded and parts in all.
 
     Takes as long as the model takes to load (0.3 s to a minute), so call it in a worker.
     Raises: ModelError when the name is unknown, the backend's libraries are not

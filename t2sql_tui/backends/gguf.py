@@ -32,7 +32,7 @@ import platformdirs
 from t2sql_tui.backends.decoding import Answer, begin_answers
 from t2sql_tui.backends.kvcache import PrefixCache, overlap
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.store import merged_files, merged_path
+from t2sql_tui.core.store import OnProgress, merged_files, merged_path
 from t2sql_tui.core.types import (
     Generation,
     GenerationSettings,
@@ -139,7 +139,7 @@ class GGUFBackend:
     Options: `n_ctx` context in tokens (default: the spec's, at most what the model was
     trained for); `n_threads`; `n_gpu_layers` (all, where llama.cpp was built for a GPU);
     `cache_folder` for evaluated prefixes (None: none on disk); `on_progress`, called with
-    the fraction loaded.
+    parts loaded and parts in all, and before that the same way while an adapter is merged.
 
     Raises: ModelError when the file is missing, damaged, or not a model that llama.cpp
     knows.
@@ -153,7 +153,7 @@ class GGUFBackend:
         n_threads: int | None = None,
         n_gpu_layers: int = -1,
         cache_folder: Path | None | str = "default",
-        on_progress: Callable[[float], None] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> None:
         self.spec = spec
         self._lock = threading.RLock()
@@ -340,17 +340,17 @@ class GGUFBackend:
     ) -> int:
         """Bring sequence 0 to hold the prefix, from the cache where that saves work.
 
-        `wanted` is the whole prompt, of which the prefix is the beginning. Returns how
-        many of its tokens needed no evaluation.
+        `wanted` is the whole prompt, of which the prefix is the beginning; its last token
+        will be evaluated in any case, for its logits. Returns how many needed no evaluation.
         """
+        most = len(wanted) - 1 if wanted else len(prefix)
         wanted = wanted or prefix
         here = overlap(self._cells, wanted)
         if here < len(prefix):
             kept = self._cache.best(prefix, at_least=max(here + 1, WORTH_KEEPING))
             if kept is not None and self._restore(*kept):
                 here = overlap(self._cells, wanted)
-        # The last token of a prompt is evaluated always: its logits are wanted.
-        here = self._cut(min(here, len(wanted) - 1))
+        here = self._cut(min(here, most))
         if len(prefix) - here >= WORTH_KEEPING:
             self._evaluate(prefix, should_stop)
             self._cache.put(prefix, self._state())
@@ -492,25 +492,22 @@ def _checked_file(spec: ModelSpec) -> Path:
 
 
 def _merged_file(
-    spec: ModelSpec, base: Path, on_progress: Callable[[float], None] | None
+    spec: ModelSpec, base: Path, on_progress: OnProgress | None
 ) -> Path:
     """The weights with the adapter merged in; made at the first use, a minute for 0.5B."""
     path = merged_path(spec)
     if not path.exists():
         from t2sql_tui.backends.merge import merge
 
-        report = on_progress or (lambda fraction: None)
-        merge(
-            base, spec.adapter, path, spec.extra.get("quantisation", "q4_k_m"),
-            on_progress=lambda done, total: report(done / total),
-        )
+        quantisation = spec.extra.get("quantisation", "q4_k_m")
+        merge(base, spec.adapter, path, quantisation, on_progress=on_progress)
         for older in merged_files(spec):
             if older != path:
                 older.unlink()
     return path
 
 
-def _load_model(path: Path, n_gpu_layers: int, on_progress: Callable[[float], None] | None) -> Any:
+def _load_model(path: Path, n_gpu_layers: int, on_progress: OnProgress | None) -> Any:
     llama = library()
     params = llama.llama_model_default_params()
     params.n_gpu_layers = n_gpu_layers
@@ -519,10 +516,14 @@ def _load_model(path: Path, n_gpu_layers: int, on_progress: Callable[[float], No
     # those kernels are reached only through the extra buffer types.
     params.use_extra_bufts = not any("AMX" in name for name in processor_features())
     _log.clear()
-    report = on_progress or (lambda fraction: None)
+
+    def report(fraction: float) -> None:
+        if on_progress:
+            on_progress(round(100 * fraction), 100)
+
     with _Guard() as guard:
         params.progress_callback = llama.llama_progress_callback(
-            lambda fraction, _: not guard.ends(lambda: report(fraction) and False)
+            lambda fraction, _: not guard.ends(lambda: report(fraction))
         )
         model = llama.llama_model_load_from_file(os.fsencode(path), params)
     if not model:

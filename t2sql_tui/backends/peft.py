@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ import numpy as np
 from t2sql_tui.backends.decoding import Answer, begin_answers
 from t2sql_tui.backends.kvcache import overlap
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.store import models_folder
+from t2sql_tui.core.store import OnProgress, models_folder
 from t2sql_tui.core.types import (
     Generation,
     GenerationSettings,
@@ -63,7 +63,7 @@ class PEFTBackend:
         device: str | None = None,
         dtype: str | None = None,
         n_ctx: int | None = None,
-        on_progress: Callable[[float], None] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> None:
         try:
             import torch
@@ -104,7 +104,7 @@ class PEFTBackend:
         ends = model.generation_config.eos_token_id
         self._ends = {self._tokenizer.eos_token_id} | set(ends if isinstance(ends, list) else [ends])
         if on_progress:
-            on_progress(1.0)
+            on_progress(1, 1)
 
     # --- the interface ------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from t2sql_tui.core.store import OnProgress
 from t2sql_tui.core.types import (
     Candidate,
     Generation,
@@ -41,6 +42,7 @@ class ScriptedBackend:
         *,
         delay: float = 0.0,
         load_seconds: float = 0.0,
+        on_progress: OnProgress | None = None,
     ) -> None:
         self.spec = spec or ModelSpec("scripted", title="Canned replies")
         self.prompts: list[Prompt] = []
@@ -48,7 +50,10 @@ class ScriptedBackend:
         self._replies = replies
         self._delay = delay
         self._lock = threading.Lock()
-        time.sleep(load_seconds)
+        for done in range(10 if load_seconds else 0):
+            time.sleep(load_seconds / 10)
+            if on_progress:
+                on_progress(done + 1, 10)
 
     def count_tokens(self, text: str) -> int:
         return len(_words(text))

@@ -62,6 +62,13 @@ def test_candidates_and_errors():
         backend.generate(PROMPT)
 
 
+def test_loading_takes_its_time_and_reports_it():
+    seen = []
+    load_backend(ModelSpec("x"), backend="scripted", load_seconds=0.05,
+                 on_progress=lambda *numbers: seen.append(numbers))  # fmt: skip
+    assert seen == [(n, 10) for n in range(1, 11)]
+
+
 def test_backends_are_known_by_name():
     assert load_backend(ModelSpec("x"), backend="scripted").spec.name == "x"
     with pytest.raises(ModelError, match='no backend "gpu"') as caught:
