@@ -339,8 +339,10 @@ class T2SQLApp(App[None]):
         from t2sql_tui.ui.screens.open import OpenScreen
 
         bench = self.workbench
-        current = bench.database.path if bench and bench.database else None
-        self.push_screen(OpenScreen(self.history, current))
+        database = bench.database if bench else None
+        is_demo = bench is not None and bench.history_key.startswith("demo:")
+        folder = database.path.parent if database and not is_demo else Path.cwd()
+        self.push_screen(OpenScreen(self.history, folder, may_leave=database is not None))
 
     # --- copying and leaving ------------------------------------------------------
 

@@ -27,7 +27,7 @@ class CellScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         text, description = view_text(self.value)
-        with Vertical(classes="dialog -tall") as dialog:
+        with Vertical(classes="dialog") as dialog:
             dialog.border_title = f"{one_line(self.column)} · row {self.row + 1:,} · {description}"
             dialog.border_subtitle = "c copies · Esc closes"
             area = TextArea(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -39,9 +39,12 @@ class ExplainScreen(ModalScreen[None]):
                     yield _line(depth, "·", plain(detail), "$foreground-muted")
 
 
-def _line(depth: int, mark: str, text: str, style: str = "") -> Static:
-    line = Static(
-        Content.assemble((f"{mark:<3}", "$text-accent"), (one_line(text), style)), classes="step"
+def _line(depth: int, mark: str, text: str, style: str = "") -> Horizontal:
+    """A step with its mark in a column of its own, so that long text hangs beside it."""
+    line = Horizontal(
+        Static(Content.styled(mark, "$text-accent"), classes="mark"),
+        Static(Content.styled(one_line(text), style)),
+        classes="step",
     )
     line.styles.padding = (0, 0, 0, 3 * depth)
     return line

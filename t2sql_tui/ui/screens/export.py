@@ -10,6 +10,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Checkbox, Input, Label, ProgressBar, Select, Static
 
@@ -46,7 +47,7 @@ class ExportScreen(ModalScreen[None]):
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = "Export"
             dialog.border_subtitle = "Enter saves · Esc closes"
-            yield Label("Format")
+            yield Label("Format", classes="first")
             yield Select(
                 [(form.title, name) for name, form in FORMATS.items()],
                 value="csv",
@@ -58,7 +59,9 @@ class ExportScreen(ModalScreen[None]):
             yield Input(str(Path.cwd() / f"{self.file_stem}.csv"), id="path", compact=True)
             yield Static(self._extent(shown, result), id="extent")
             if result.truncated == "rows" and self.checked:
-                yield Checkbox(f"Run again and save up to {MAX_ROWS:,} rows", True, compact=True)
+                # On only where nothing was filtered out on purpose.
+                whole = shown == len(result.rows)
+                yield Checkbox(f"Run again and save up to {MAX_ROWS:,} rows", whole, compact=True)
             yield ProgressBar(id="progress", show_eta=False)
             yield Static(id="export-error")
             with Horizontal(classes="buttons"):
@@ -75,6 +78,7 @@ class ExportScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         self.query_one(ProgressBar).display = False
+        self._show_error("", "")
         field = self.query_one("#path", Input)
         field.focus()
         field.cursor_position = len(field.value)
@@ -180,10 +184,9 @@ class ExportScreen(ModalScreen[None]):
         self._show_error(error.message, error.hint)
 
     def _show_error(self, message: str, hint: str) -> None:
-        from textual.content import Content
-
-        text = Content.assemble((message, "$text-error"), " " if hint else "", hint)
-        self.query_one("#export-error", Static).update(text)
+        line = self.query_one("#export-error", Static)
+        line.update(Content.assemble((message, "$text-error"), " " if hint else "", hint))
+        line.display = bool(message)
 
 
 def file_stem(question: str) -> str:

@@ -46,10 +46,10 @@ class OpenScreen(ModalScreen[None]):
         Binding("tab", "complete", "Complete", priority=True),
     ]
 
-    def __init__(self, history: History, current: Path | None) -> None:
-        """`current` is the open file: its folder is listed first, and Esc goes back to it."""
+    def __init__(self, history: History, folder: Path, may_leave: bool) -> None:
+        """`folder` is listed first; `may_leave` says whether Esc has somewhere to go."""
         super().__init__()
-        self.history, self.current = history, current
+        self.history, self.folder, self.may_leave = history, folder, may_leave
         self.choices: list[Choice] = []
         self._recent: list[str] = []
 
@@ -57,9 +57,9 @@ class OpenScreen(ModalScreen[None]):
         with Vertical(classes="dialog -tall") as dialog:
             dialog.border_title = "Open a SQLite file"
             dialog.border_subtitle = "Enter opens · Tab completes" + (
-                " · Esc closes" if self.current else " · ctrl+q quits"
+                " · Esc closes" if self.may_leave else " · ctrl+q quits"
             )
-            if self.current is None:
+            if not self.may_leave:
                 yield Static(
                     Content.assemble(
                         ("t2sql", "bold $text-primary"),
@@ -95,7 +95,7 @@ class OpenScreen(ModalScreen[None]):
         """The folder that the field names, and the part of a name typed after it."""
         text = self.query_one(Input).value
         if not text:
-            return (self.current.parent if self.current else Path.cwd()), ""
+            return self.folder, ""
         head, tail = os.path.split(os.path.expanduser(text))
         return Path(head or "."), tail
 
@@ -195,7 +195,7 @@ class OpenScreen(ModalScreen[None]):
     def action_leave(self) -> None:
         if self.query_one(Input).value:
             self.query_one(Input).clear()
-        elif self.current:
+        elif self.may_leave:
             self.dismiss()
 
 

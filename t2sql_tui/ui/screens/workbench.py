@@ -82,16 +82,16 @@ class Workbench(Screen[None]):
         Binding("r", "regenerate", "Another"),
         Binding("x", "explain", "Explain"),
         Binding("escape", "cancel", "Stop"),
-        Binding("ctrl+n", "new_question", "New question", priority=True),
+        Binding("ctrl+n", "new_question", "New question"),
+        # Priority only where a text field has the key: it overtakes letters still on their way.
         Binding("ctrl+e", "export", "Export", priority=True),
-        Binding("f1", "help", "Help", priority=True),
-        Binding("f2", "question", "Question", show=False, priority=True),
-        Binding("f5", "results", "Run / results", show=False, priority=True),
-        Binding("ctrl+enter,ctrl+j", "results", "Run", show=False, priority=True),
+        Binding("f1", "help", "Help"),
+        Binding("f2", "question", "Question", show=False),
+        Binding("f5", "results", "Run / results", show=False),
         Binding("f6", "schema", "Schema", priority=True),
-        Binding("f8", "history", "History", priority=True),
-        Binding("ctrl+o", "open", "Open", priority=True),
-        Binding("ctrl+r", "reload", "Read the file again", show=False, priority=True),
+        Binding("f8", "history", "History"),
+        Binding("ctrl+o", "open", "Open"),
+        Binding("ctrl+r", "reload", "Read the file again", show=False),
     ]
 
     phase: reactive[Phase] = reactive("idle")

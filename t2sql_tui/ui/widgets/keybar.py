@@ -9,8 +9,8 @@ from textual.widgets._footer import FooterKey
 
 # The order in which keys are shown, and so which go first when the line is short.
 _ORDER = (
-    "submit", "approve", "edit", "regenerate", "explain", "cancel", "help", "more", "filter", "sort",
-    "preview", "insert", "search", "view_cell", "copy", "new_question", "schema",
+    "submit", "preview", "insert", "search", "approve", "edit", "regenerate", "explain", "cancel", "help", "more", "filter", "sort",
+    "view_cell", "copy", "new_question", "schema",
     "history", "export", "open",
 )  # fmt: skip
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from textual import events
 from textual.binding import Binding
 from textual.widgets import TextArea
 
@@ -14,9 +13,7 @@ class QuestionBox(TextArea):
     """Enter asks; up and down on the outer lines walk through earlier questions."""
 
     BORDER_TITLE = "Question"
-    BINDINGS = [
-        Binding("enter", "submit", "Ask", priority=True),
-    ]
+    BINDINGS = [Binding("enter", "submit", "Ask")]
 
     def __init__(self) -> None:
         super().__init__(
@@ -35,6 +32,13 @@ class QuestionBox(TextArea):
         """Set the earlier questions, oldest first."""
         self._earlier = questions
         self._place = len(questions)
+
+    def on_key(self, event: events.Key) -> None:
+        # Not a priority binding: that would overtake letters that are still on their way.
+        if event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self.action_submit()
 
     def action_submit(self) -> None:
         text = self.text.strip()

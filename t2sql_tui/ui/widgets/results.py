@@ -106,7 +106,8 @@ class Results(Vertical):
     def set_stale(self, stale: bool) -> None:
         """Dim rows that belong to an earlier SQL than the one shown above them."""
         self.set_class(stale, "-stale")
-        self.border_title = "Results of the query before" if stale else "Results"
+        if self.has_rows:
+            self.border_title = "Results of the query before" if stale else "Results"
 
     @on(ResultGrid.Shown)
     def describe(self) -> None:

@@ -102,7 +102,7 @@ class SchemaTree(Tree[Item]):
         item = node.data
         if item is None:
             return Text()
-        width = self.scrollable_content_region.width
+        width = self.scrollable_content_region.width - 1
         quiet = Style(color=self.get_component_rich_style("schema--note").color)
         key = Style(color=self.get_component_rich_style("schema--key").color)
         if item.column is None:

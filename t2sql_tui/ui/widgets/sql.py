@@ -132,7 +132,11 @@ class SQLPane(Vertical):
     """The editor in its frame."""
 
     BORDER_TITLE = "SQL"
-    BINDINGS = [Binding("enter", "screen.approve", "Run", show=False)]
+    # Terminals send ctrl+enter, where they tell it from Enter at all, as ctrl+j.
+    BINDINGS = [
+        Binding("enter", "screen.approve", "Run", show=False),
+        Binding("ctrl+enter,ctrl+j", "screen.results", "Run", show=False),
+    ]
 
     def __init__(self) -> None:
         super().__init__(id="sql", classes="pane")
@@ -153,9 +157,9 @@ class SQLPane(Vertical):
         self.set_editable(False)
         self.editor.show(sql)
         self.border_subtitle = note
-        # While text streams in (no note yet) its end is of interest, afterwards its start.
-        scroll = self.editor.scroll_home if note else self.editor.scroll_end
-        scroll(animate=False)
+        if note:  # finished; while text streams in, its end is of interest
+            self.editor.move_cursor((0, 0))
+            self.editor.scroll_home(animate=False)
 
     def set_editable(self, editable: bool) -> None:
         editor = self.editor
