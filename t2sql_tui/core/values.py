@@ -150,7 +150,8 @@ def _load(database: Database, key: str, folder: Path) -> sqlite3.Connection:
         _forget_old(folder)
         return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
     except (OSError, sqlite3.OperationalError):  # read-only or full: do without the cache
-        fresh.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            fresh.unlink()
         index = sqlite3.connect(":memory:", check_same_thread=False)
         _build(database, index, key)
         return index
@@ -304,7 +305,8 @@ def _likeness(value: str, written: str, text: str, start: int) -> float:
         if core != written or not core.isupper() or core in ("A", "I"):
             return 0.0
         return 0.7
-    if core == written or text[start : start + len(core)] == core:
+    end = start + len(core)
+    if text[start:end] == core and not (text[end - 1 : end + 1].isalnum() and text[end:]):
         return 1.0
     if core.casefold() == written.casefold():
         return 0.95
