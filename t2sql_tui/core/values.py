@@ -306,8 +306,8 @@ def _likeness(value: str, written: str, text: str, start: int) -> float:
             return 0.0
         return 0.7
     end = start + len(core)
-    if text[start:end] == core and not (text[end - 1 : end + 1].isalnum() and text[end:]):
-        return 1.0
+    if core == written or (text[start:end] == core and not text[end - 1 : end + 1].isalnum()):
+        return 1.0  # the second: `A+`, whose sign is part of no word
     if core.casefold() == written.casefold():
         return 0.95
     if _key_unstemmed(core) == _key_unstemmed(written):
