@@ -168,7 +168,7 @@ def ask(
     \b
     t2sql-tui ask mydb.sqlite "Which city has the most customers?" --run
     t2sql-tui ask mydb.sqlite "Orders per month" --run --format csv > orders.csv
-    t2sql-tui ask --demo finance "How many accounts are frozen?"
+    t2sql-tui ask --demo finance "Which branches have closed?"
     """
     if len(arguments) != (1 if demo else 2):
         raise click.UsageError(
