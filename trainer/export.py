@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,7 @@ def export(
     if trained.full:
         base_gguf = Path(base.source) if base.is_gguf else None
         return convert(trained.folder, out, quantisation, base_gguf, metadata, on_progress)
-    with base_as_gguf(base, quantisation) as base_gguf:
+    with base_as_gguf(base, out.parent, quantisation) as base_gguf:
         return merge(base_gguf, trained.folder, out, quantisation, metadata, on_progress,
                      any_base=True)  # compared above, by the hash of what `base` names
 
@@ -108,7 +109,7 @@ def export_adapter(trained: Trained, base: Base, out: Path, any_base: bool = Fal
                          "Export it without --adapter-only.")
     if not any_base:
         check_base(trained, base)
-    with base_as_gguf(base) as base_gguf:
+    with base_as_gguf(base, out.parent) as base_gguf:
         return lora_gguf(base_gguf, trained.folder, out, any_base=True)
 
 
@@ -135,16 +136,18 @@ def complete(info: AdapterInfo, base: Base) -> AdapterInfo:
 
 
 @contextmanager
-def base_as_gguf(base: Base, quantisation: str = "f16") -> Iterator[Path]:
-    """The base's GGUF file; of a transformers base one in 16 bits, gone afterwards."""
+def base_as_gguf(base: Base, scratch: Path, quantisation: str = "f16") -> Iterator[Path]:
+    """The base's GGUF file; of a transformers base one in 16 bits in `scratch`, gone after."""
     from trainer.convert import convert
 
     if base.is_gguf:
         yield Path(base.source)
         return
-    with tempfile.TemporaryDirectory(prefix="t2sql-export-") as scratch:
+    scratch.mkdir(parents=True, exist_ok=True)
+    # not in the system's temporary folder, which is often in memory and too small
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=scratch) as folder:
         wide = "bf16" if quantisation == "bf16" else "f16"
-        yield convert(base_folder(base), Path(scratch) / "base.gguf", wide)
+        yield convert(base_folder(base), Path(folder) / "base.gguf", wide)
 
 
 def base_folder(base: Base) -> Path:
@@ -178,12 +181,13 @@ def answers(
     from t2sql_tui.core.database import open_database
 
     scorer, lines = Scorer(dataset), []
-    for example in dataset.examples:
-        with open_database(dataset.files[example.database][0]) as database:
-            line = predict(example, database, backend, GenerationSettings())
-        line["score"] = scorer.score(example, line)
-        lines.append(line)
-        on_line(line)
+    for name, examples in groupby(dataset.examples, key=lambda example: example.database):
+        with open_database(dataset.files[name][0]) as database:
+            for example in examples:
+                line = predict(example, database, backend, GenerationSettings())
+                line["score"] = scorer.score(example, line)
+                lines.append(line)
+                on_line(line)
     return lines
 
 
@@ -261,7 +265,8 @@ def prove(
 
 def export_proven(
     trained: Trained, base: Base, outs: Mapping[str, Path], dataset: Dataset, margins: Margins,
-    any_base: bool = False, note: Callable[[str], None] = lambda line: None,
+    *, suite: str = "", any_base: bool = False,
+    note: Callable[[str], None] = lambda line: None,
 ) -> dict[str, dict[str, Any]]:
     """Exports one file per quantisation in `outs`, each after its gate; returns the reports.
 
@@ -291,7 +296,7 @@ def export_proven(
                 "file": out.name, "bytes": candidate.stat().st_size,
                 "quantisation": quantisation, **report,
                 "trained": asdict(complete(trained.info, base)),
-                "data_sha256": dataset.sha256(), "provenance": provenance(),
+                "suite": suite, "data_sha256": dataset.sha256(), "provenance": provenance(),
             }  # fmt: skip
             write_json(report_path(out), report)
             if report["passed"]:
@@ -402,8 +407,8 @@ def export_command(
 
     dataset = sample(load_suite(suite, data), questions, seed)
     reports = export_proven(
-        found, base_found, outs, dataset, Margins(max_drop, max_different), any_base,
-        note=lambda line: click.echo(line, err=True),
+        found, base_found, outs, dataset, Margins(max_drop, max_different),
+        suite=suite, any_base=any_base, note=lambda line: click.echo(line, err=True),
     )
     for quantisation, report in reports.items():
         click.echo(f"{outs[quantisation]}  {report['bytes'] / 1e6:,.0f} MB, execution accuracy "
