@@ -204,19 +204,20 @@ def _build_empty(entry: dict[str, Any], target: Path) -> None:
 
 # --- the artefact -------------------------------------------------------------------
 
-# Whatever changes what an artefact holds: the code that reads, renders and rewrites.
-_CODE = ("core/prompt.py", "core/chat.py", "core/values.py", "core/schema.py")
+# Raised whenever this module makes other rows of the same input.
+VERSION = 1
+# The code elsewhere that decides what an artefact holds.
+_CODE = (
+    "t2sql_tui/core/prompt.py", "t2sql_tui/core/chat.py", "t2sql_tui/core/values.py",
+    "t2sql_tui/core/schema.py", "trainer/sqlform.py",
+)  # fmt: skip
 
 
 def _code_hash() -> str:
-    import t2sql_tui
-
-    package = Path(t2sql_tui.__file__).parent
-    files = [package / name for name in _CODE]
-    files += [Path(__file__), Path(__file__).with_name("sqlform.py")]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256(str(VERSION).encode())
+    for name in _CODE:
+        digest.update((root / name).read_bytes())
     return digest.hexdigest()
 
 
@@ -291,9 +292,9 @@ def _refuse_overlap(train: Sequence[Dataset], heldout: Dataset) -> None:
             f"{len(shared)} databases are both trained and measured on: {', '.join(shared[:5])}.",
             "Their scores would say nothing of new databases. Choose another --heldout or --data.",
         )
-    prints = {_schema(d.files[name][0]).fingerprint: name for name, d in trained.items()}
+    prints = {schema_of(d.files[name][0]).fingerprint: name for name, d in trained.items()}
     for name in {e.database for e in heldout.examples} - set(shared):
-        twin = prints.get(_schema(heldout.files[name][0]).fingerprint)
+        twin = prints.get(schema_of(heldout.files[name][0]).fingerprint)
         if twin:
             raise DataError(
                 f"The held-out database {name} is a copy of {twin}, which is trained on.",
@@ -302,7 +303,7 @@ def _refuse_overlap(train: Sequence[Dataset], heldout: Dataset) -> None:
 
 
 @lru_cache(maxsize=None)
-def _schema(path: Path) -> Schema:
+def schema_of(path: Path) -> Schema:
     from t2sql_tui.core.database import open_database
 
     with open_database(path) as database:

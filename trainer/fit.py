@@ -70,7 +70,7 @@ def fit(config: Config, *, resume: bool = False, say: Say = print, quiet: bool =
     Raises: TrainingError for a folder that holds another run, a loss that is no number, or
     too little memory; DataError, ModelError and ConfigError as their parts do.
     """
-    _set_threads(config)
+    set_threads(config)
     state = _processes()
     say = say if state.is_main_process else _silent
     folder = Path(config.out or "runs/default")
@@ -80,14 +80,14 @@ def fit(config: Config, *, resume: bool = False, say: Say = print, quiet: bool =
         artefact = _artefact(folder, config, base, checkpoint, say, quiet)
     tokenizer = load_tokenizer(base)
     data = artefact.load()
-    end = _end_marker(base)
+    end = end_marker(base)
     trained = list(data["train"])
     items = tokenize(trained, tokenizer, end)
     rows = _plan(items, [row["repeat"] for row in trained], config, state.num_processes)
     sample = heldout_sample(data["heldout"], config.eval_questions)
     say(_summary(base, artefact, rows, items, config))
 
-    _seed(config)
+    seed_all(config)
     model = add_adapter(load_model(base, config), config)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     total = sum(p.numel() for p in model.parameters())
@@ -121,7 +121,7 @@ def fit(config: Config, *, resume: bool = False, say: Say = print, quiet: bool =
 # --- before the first step ----------------------------------------------------------
 
 
-def _set_threads(config: Config) -> None:
+def set_threads(config: Config) -> None:
     import torch
 
     # torch counts the machine's cores; a container may have fewer
@@ -213,7 +213,7 @@ def _artefact(
     return artefact
 
 
-def _end_marker(base: Base) -> str:
+def end_marker(base: Base) -> str:
     from t2sql_tui.core.chat import CHAT_FORMATS
 
     return CHAT_FORMATS[base.chat_format].end
@@ -250,7 +250,7 @@ def _summary(base, artefact, rows, items, config) -> str:
     )
 
 
-def _seed(config: Config) -> None:
+def seed_all(config: Config) -> None:
     from transformers import set_seed
 
     set_seed(config.seed)

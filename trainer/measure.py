@@ -29,6 +29,7 @@ class Prediction:
 
     id: str
     database: str
+    file: str
     question: str
     gold: str
     text: str
@@ -213,7 +214,8 @@ def judge(row: dict[str, Any], text: str, dialect: str = "sqlite") -> Prediction
     except ValueError as problem:  # it is no SQL of that dialect
         error = str(problem)
     return Prediction(
-        row["id"], row["database"], row["question"], row["gold"], text, sql, correct, valid, error
-    )
+        row["id"], row["database"], row["file"], row["question"], row["gold"], text, sql, correct,
+        valid, error,
+    )  # fmt: skip
 
 
