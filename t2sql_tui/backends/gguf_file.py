@@ -1,9 +1,7 @@
 """Reading and writing GGUF files, a tensor at a time.
 
-The `gguf` package does both, but builds several numpy objects for each of 300,000 tokens and
-merges: 20 s for the header of a 0.5B model, against 0.3 s here. So the header's values stay
-the bytes they are (a merged model takes its tokenizer over unchanged), and only what is asked
-for is decoded. Types, block sizes and names still come from the package.
+Header values stay the bytes they are (see core/gguf_header.py): a merged model takes its
+tokenizer over unchanged. Types, block sizes and names come from the `gguf` package.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (version 3, little-endian).
 """
@@ -18,17 +16,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.gguf_header import (
+    ARRAY,
+    BOOL,
+    F32,
+    I32,
+    MAGIC,
+    STRING,
+    U32,
+    decode,
+    read_values,
+    text_at,
+)
 
 if TYPE_CHECKING:
     import numpy as np
 
 OnProgress = Callable[[int, int], None]
 
-_MAGIC = b"GGUF"
 _ALIGNMENT = 32
-_U32, _I32, _F32, _BOOL, _STRING, _ARRAY = 4, 5, 6, 7, 8, 9
-# codes of struct by GGUF value type: u8 i8 u16 i16 u32 i32 f32 bool - - u64 i64 f64
-_SCALARS = dict(enumerate("BbHhIif?  Qqd"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +93,10 @@ class GGUFFile:
         return self.get("general.architecture")
 
     def _read_header(self, file: memoryview) -> None:
-        magic, version, tensor_count, value_count = struct.unpack_from("<4sIQQ", file)
-        if magic != _MAGIC or version not in (2, 3):
-            raise ValueError("it does not start as one")
-        at = 24
-        for _ in range(value_count):
-            key, at = _text(file, at)
-            start, at = at, _skip(file, at + 4, struct.unpack_from("<I", file, at)[0])
-            self.values[key] = bytes(file[start:at])
+        self.values, tensor_count, at = read_values(file)
         entries = []
         for _ in range(tensor_count):
-            name, at = _text(file, at)
+            name, at = text_at(file, at)
             (dimensions,) = struct.unpack_from("<I", file, at)
             *shape, kind, offset = struct.unpack_from(f"<{dimensions}QIQ", file, at + 4)
             at += 4 + 8 * dimensions + 12
@@ -121,27 +120,20 @@ class GGUFFile:
             raise ValueError("it is cut short")
 
 
-def decode(stored: bytes) -> Any:
-    (kind,) = struct.unpack_from("<I", stored)
-    if kind == _STRING:
-        return stored[12:].decode()
-    return stored if kind == _ARRAY else struct.unpack_from("<" + _SCALARS[kind], stored, 4)[0]
-
-
 def encode(value: Any) -> bytes:
     """A text, bool, float, int (0 to 2**31 - 1) or list of one of these, as GGUF stores it."""
     if isinstance(value, str):
-        return struct.pack("<I", _STRING) + _encode_text(value)
+        return struct.pack("<I", STRING) + _encode_text(value)
     if isinstance(value, (list, tuple)):
         kind, items = encode(value[0])[:4], b"".join(encode(item)[4:] for item in value)
-        if kind == struct.pack("<I", _U32):  # llama.cpp wants lists of numbers signed
-            kind = struct.pack("<I", _I32)
-        return struct.pack("<I4sQ", _ARRAY, kind, len(value)) + items
+        if kind == struct.pack("<I", U32):  # llama.cpp wants lists of numbers signed
+            kind = struct.pack("<I", I32)
+        return struct.pack("<I4sQ", ARRAY, kind, len(value)) + items
     if isinstance(value, bool):
-        return struct.pack("<I?", _BOOL, value)
+        return struct.pack("<I?", BOOL, value)
     if isinstance(value, float):
-        return struct.pack("<If", _F32, value)
-    return struct.pack("<II", _U32, value)
+        return struct.pack("<If", F32, value)
+    return struct.pack("<II", U32, value)
 
 
 def write_gguf(
@@ -158,7 +150,7 @@ def write_gguf(
     total = sum(tensor.nbytes for tensor in tensors)
     values = {**values, "general.alignment": encode(_ALIGNMENT)}
     with path.open("wb") as file:
-        file.write(struct.pack("<4sIQQ", _MAGIC, 3, len(tensors), len(values)))
+        file.write(struct.pack("<4sIQQ", MAGIC, 3, len(tensors), len(values)))
         for key, stored in values.items():
             file.write(_encode_text(key) + stored)
         offset = 0
@@ -191,27 +183,6 @@ def _stored(tensor: Tensor) -> np.ndarray:
     if loaded.nbytes != tensor.nbytes:
         raise ValueError(f"{tensor.name}: {loaded.nbytes} bytes instead of {tensor.nbytes}")
     return np.ascontiguousarray(loaded)
-
-
-def _text(file: memoryview, at: int) -> tuple[str, int]:
-    (length,) = struct.unpack_from("<Q", file, at)
-    end = at + 8 + length
-    return str(file[at + 8 : end], "utf-8"), end
-
-
-def _skip(file: memoryview, at: int, kind: int) -> int:
-    """The place after the value of type `kind` that starts at `at`."""
-    if kind == _STRING:
-        return at + 8 + struct.unpack_from("<Q", file, at)[0]
-    if kind != _ARRAY:
-        return at + struct.calcsize("<" + _SCALARS[kind])
-    kind, count = struct.unpack_from("<IQ", file, at)
-    at += 12
-    if kind not in (_STRING, _ARRAY):
-        return at + count * struct.calcsize("<" + _SCALARS[kind])
-    for _ in range(count):
-        at = _skip(file, at, kind)
-    return at
 
 
 def _encode_text(text: str) -> bytes:

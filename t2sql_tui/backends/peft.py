@@ -33,7 +33,6 @@ from t2sql_tui.core.types import (
 )
 
 if TYPE_CHECKING:
-    import torch
     from transformers import DynamicCache
 
 #: How many evaluated prefixes are kept, the least recently used going first.
@@ -102,7 +101,8 @@ class PEFTBackend:
         trained = getattr(model.config, "max_position_embeddings", spec.context)
         self.n_ctx = n_ctx or min(spec.context, trained)
         ends = model.generation_config.eos_token_id
-        self._ends = {self._tokenizer.eos_token_id} | set(ends if isinstance(ends, list) else [ends])
+        ends = ends if isinstance(ends, list) else [ends]
+        self._ends = {self._tokenizer.eos_token_id, *ends}
         if on_progress:
             on_progress(1, 1)
 

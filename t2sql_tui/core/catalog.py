@@ -18,6 +18,7 @@ from typing import Any
 from t2sql_tui.core import store
 from t2sql_tui.core.chat import CHAT_FORMATS
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.gguf_header import decode, read_values
 from t2sql_tui.core.prompt import PROMPTS
 from t2sql_tui.core.types import ModelSpec, Source
 
@@ -124,7 +125,8 @@ def _read_spec(file: Path) -> ModelSpec:
         values: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
         for key in values.keys() - known:
             near = difflib.get_close_matches(key, known, 1)
-            raise ValueError(f'unknown key "{key}"' + (f', did you mean "{near[0]}"?' if near else ""))
+            hint = f', did you mean "{near[0]}"?' if near else ""
+            raise ValueError(f'unknown key "{key}"{hint}')
         values["sources"] = tuple(Source(**source) for source in values.get("sources", ()))
     except (OSError, TypeError, ValueError) as error:
         raise ModelError(f"{file} is damaged: {error}", "Install t2sql-tui again.") from error
@@ -159,7 +161,7 @@ def _spec_of_adapter(folder: Path) -> ModelSpec:
 
 
 def _spec_of_file(path: Path) -> ModelSpec:
-    metadata = read_metadata(path)
+    metadata = _metadata(path)
     architecture = metadata.get("general.architecture", "")
     template = metadata.get("tokenizer.chat_template", "")
     chat_format = metadata.get(CHAT_FORMAT_KEY) or next(
@@ -187,57 +189,15 @@ def _spec_of_file(path: Path) -> ModelSpec:
     )
 
 
-# --- GGUF metadata ----------------------------------------------------------------
-
-# By type code: u8 i8 u16 i16 u32 i32 f32 bool, 8 is a string, 9 an array, u64 i64 f64.
-_SCALARS = dict(zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd"))
-_STRING, _ARRAY = 8, 9
-
-
-def read_metadata(path: Path) -> dict[str, Any]:
-    """The texts, numbers and booleans in a GGUF's header; arrays are skipped.
-
-    0.2 s for a vocabulary of 150,000 (the `gguf` package needs 10 s, and is no
-    requirement of the app). Format: ggml/docs/gguf.md, versions 2 and 3.
-
-    Raises: ModelError when the file is missing or no GGUF.
-    """
+def _metadata(path: Path) -> dict[str, Any]:
+    """The values in a GGUF's header. Raises: ModelError."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            magic, version, _, count = struct.unpack_from("<4sIQQ", data)
-            if magic != b"GGUF" or version not in (2, 3):
-                raise ValueError("it does not begin like one")
-            values: dict[str, Any] = {}
-            at = 24
-            for _ in range(count):
-                key, at = _read_value(data, at, _STRING)
-                (kind,) = struct.unpack_from("<I", data, at)
-                values[key], at = _read_value(data, at + 4, kind)
+            values, _, _ = read_values(data)
     except OSError as error:
         raise ModelError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
     except (ValueError, KeyError, struct.error) as error:
         raise ModelError(
             f"{path} is not a GGUF file, or is damaged: {error}.", "Download it again."
         ) from error
-    return {key: value for key, value in values.items() if value is not None}
-
-
-def _read_value(data: mmap.mmap, at: int, kind: int) -> tuple[Any, int]:
-    """A value and the place after it; None for an array."""
-    if kind == _STRING:
-        start = at + 8
-        end = start + struct.unpack_from("<Q", data, at)[0]
-        return data[start:end].decode("utf-8", "replace"), end
-    if kind != _ARRAY:
-        code = "<" + _SCALARS[kind]
-        return struct.unpack_from(code, data, at)[0], at + struct.calcsize(code)
-    kind, count = struct.unpack_from("<IQ", data, at)
-    at += 12
-    if kind not in (_STRING, _ARRAY):
-        return None, at + count * struct.calcsize("<" + _SCALARS[kind])
-    for _ in range(count):
-        if kind == _STRING:
-            at += 8 + struct.unpack_from("<Q", data, at)[0]
-        else:
-            at = _read_value(data, at, kind)[1]
-    return None, at
+    return {key: decode(stored) for key, stored in values.items()}

