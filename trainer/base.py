@@ -145,9 +145,9 @@ def _dequantise(gguf: Path, target: Path) -> None:
 
 
 def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
-    from transformers import AutoTokenizer
+    from t2sql_tui.backends import peft
 
-    return AutoTokenizer.from_pretrained(transformers_folder(base))
+    return peft.load_tokenizer(transformers_folder(base))
 
 
 def token_ids(tokenizer, text: str) -> tuple[int, ...]:
