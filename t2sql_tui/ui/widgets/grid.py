@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -29,7 +29,6 @@ from t2sql_tui.ui.cells import cell_text, copy_text, fit, kind_of, one_line
 _SAMPLE = 1000
 _COLUMN_WIDTH = 36  # cells; wider columns get what the screen has left over
 _WIDEST = 400
-_TYPE_ORDER = {"null": 0, "number": 1, "text": 2, "blob": 3}  # SQLite's own
 
 
 class ResultGrid(ScrollView, can_focus=True):
@@ -50,6 +49,25 @@ class ResultGrid(ScrollView, can_focus=True):
         "grid--number",
         "grid--blob",
     }
+    DEFAULT_CSS = """
+    ResultGrid {
+        background: $background;
+        height: 1fr;
+
+        .grid--header { color: $foreground-muted; background: $background; text-style: bold; }
+        .grid--header-cursor { color: $text-primary; background: $background; text-style: bold; }
+        .grid--gutter { color: $foreground 35%; background: $background; }
+        .grid--row-cursor { background: $boost; color: $foreground; }
+        .grid--cursor { background: $primary 30%; color: $foreground; }
+        &:focus .grid--cursor {
+            background: $block-cursor-background;
+            color: $block-cursor-foreground;
+        }
+        .grid--null { color: $foreground 40%; text-style: italic; background: $background; }
+        .grid--number { color: $foreground; background: $background; }
+        .grid--blob { color: $text-accent; background: $background; }
+    }
+    """
     BINDINGS = [
         Binding("enter,space", "view_cell", "View cell"),
         Binding("s", "sort", "Sort"),
@@ -208,7 +226,7 @@ class ResultGrid(ScrollView, can_focus=True):
             if narrowing or column is None:
                 kept = sorted(kept)  # as the query returned them; also the base of ties
             if column is not None:
-                kept = sorted(kept, key=lambda i: sort_key(rows[i][column]), reverse=descending)
+                kept = sorted_rows(rows, kept, column, descending)
             if not worker.is_cancelled:
                 self.post_message(self.Arranged(serial, array("I", kept), needle))
 
@@ -364,14 +382,23 @@ class ResultGrid(ScrollView, can_focus=True):
         return [gutter, *segments, Segment("", fill)]
 
 
-def sort_key(value: Any) -> tuple[Any, ...]:
-    """SQLite's order of types (NULL, numbers, text, blobs); text without regard to case."""
-    kind = kind_of(value)
-    if kind == "null":
-        return (0,)
-    if kind == "text":
-        return (2, value.casefold(), value)
-    return (_TYPE_ORDER[kind], value)
+def sorted_rows(
+    rows: Sequence[tuple[Any, ...]], order: Iterable[int], column: int, descending: bool
+) -> list[int]:
+    """Row indexes sorted by a column: SQLite's order of types (NULL, numbers, text, blobs),
+    text without regard to case, equals in the order in which they came.
+
+    Each type is sorted by itself: comparing plain values is four times as fast as
+    comparing (type, value) pairs, and the sort holds Python's lock while it runs.
+    """
+    groups: dict[str, list[int]] = {"null": [], "number": [], "text": [], "blob": []}
+    for index in order:
+        groups[kind_of(rows[index][column])].append(index)
+    groups["number"].sort(key=lambda index: rows[index][column], reverse=descending)
+    groups["text"].sort(key=lambda index: rows[index][column].casefold(), reverse=descending)
+    groups["blob"].sort(key=lambda index: rows[index][column], reverse=descending)
+    parts = reversed(groups.values()) if descending else groups.values()
+    return [index for part in parts for index in part]
 
 
 def _matching(
