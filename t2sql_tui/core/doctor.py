@@ -1,0 +1,246 @@
+"""Do the locks hold here? Tried on a copy of the person's own file, on their own machine.
+
+The locks lean on how Python's SQLite was built, which differs from machine to machine;
+so `t2sql-tui doctor DB` attacks a copy of the file and says what held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from t2sql_tui.core.check import check
+from t2sql_tui.core.database import Database, connect, is_allowed, open_database
+from t2sql_tui.core.errors import DatabaseError, QueryStopped
+from t2sql_tui.core.schema import quote
+from t2sql_tui.core.types import Limits, Rejection
+
+COPY_BYTES = 1024 * 1024 * 1024  # a larger file is stood in for by a small one
+OLDEST_SQLITE = (3, 37, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was tried: did it hold, and what was seen."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def run_doctor(path: str | os.PathLike[str]) -> tuple[Check, ...]:
+    """Try every lock on a copy of the file. Raises: DatabaseError if it cannot be opened."""
+    with open_database(path) as original, tempfile.TemporaryDirectory(prefix="t2sql-") as folder:
+        before = _outside(original.path)
+        checks = [_sqlite(), _file(original)]
+        copy, what = _copy(original, Path(folder))
+        with open_database(copy) as database:
+            attacks = _attacks(database)
+            inside = _inside(copy)
+            checks += [
+                _refused(database, attacks),
+                _read_only(copy, attacks),
+                _authorizer(copy, attacks),
+                _time_limit(database),
+                _cancel(database),
+                _values(database),
+                _rows(database),
+            ]
+        same = _inside(copy) == inside
+        checks.append(Check("Nothing written", same, f"{what}: {'un' * same}changed, byte for byte"))
+        same = _outside(original.path) == before
+        checks.append(Check("Your file", same, f"{'un' * same}changed, and nothing beside it"))
+    return tuple(checks)
+
+
+# --- the copy ---------------------------------------------------------------------
+
+
+def _copy(original: Database, folder: Path) -> tuple[Path, str]:
+    """A copy to attack, and what it is. The write-ahead log is copied along."""
+    path = folder / "copy.sqlite"
+    log = Path(f"{original.path}-wal")
+    size = original.path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+    if size > min(COPY_BYTES, shutil.disk_usage(folder).free // 2):
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE stand_in (id INTEGER PRIMARY KEY, name TEXT)")
+        return path, "a small stand-in (your file is too large to copy)"
+    shutil.copyfile(original.path, path)
+    if log.exists():
+        shutil.copyfile(log, f"{path}-wal")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")  # merges the log; each lock stands alone
+    return path, "the copy"
+
+
+def _inside(path: Path) -> tuple[str, list[str]]:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), sorted(os.listdir(path.parent))
+
+
+def _outside(path: Path) -> tuple[object, ...]:
+    """The person's file as seen from outside; hashing it could take minutes."""
+    found = path.stat()
+    beside = sorted(name for name in os.listdir(path.parent) if name.startswith(path.name))
+    return found.st_size, found.st_mtime_ns, found.st_ino, beside
+
+
+def _attacks(database: Database) -> list[str]:
+    """Statements that would change something, on a table of the file where it has one."""
+    out = str(database.path.with_name("loot"))
+    name = next((t.name for t in database.schema.tables if t.kind == "table"), "sqlite_schema")
+    table = quote(name)
+    return [
+        f"DELETE FROM {table}",
+        f"WITH x AS (SELECT 1) DELETE FROM {table}",
+        f"DROP TABLE {table}",
+        f"ALTER TABLE {table} ADD COLUMN loot",
+        f"CREATE TABLE loot AS SELECT * FROM {table}",
+        f"CREATE TEMP TABLE loot AS SELECT * FROM {table}",
+        f"CREATE TEMP TRIGGER loot AFTER INSERT ON {table} BEGIN SELECT 1; END",
+        "CREATE VIRTUAL TABLE loot USING fts5 (x)",
+        "DELETE FROM sqlite_schema",
+        f"ATTACH '{out}' AS loot",
+        f"VACUUM INTO '{out}'",
+        "VACUUM",
+        "ANALYZE",
+        "BEGIN IMMEDIATE",
+        "PRAGMA query_only = OFF",
+        "PRAGMA writable_schema = ON",
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA user_version = 666",
+        f"SELECT load_extension('{out}')",
+        f"SELECT writefile('{out}', 'loot')",
+        "SELECT 1; DELETE FROM sqlite_schema",
+    ]
+
+
+# --- what is tried ----------------------------------------------------------------
+
+
+def _sqlite() -> Check:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        has_fts5 = connection.execute(
+            "SELECT count(*) FROM pragma_module_list WHERE name = 'fts5'"
+        ).fetchone()[0]
+    without = "" if has_fts5 else "; without FTS5, so misspelled values are not found"
+    ok = sqlite3.sqlite_version_info >= OLDEST_SQLITE
+    needs = "" if ok else f"; {'.'.join(map(str, OLDEST_SQLITE))} or later is needed"
+    return Check("SQLite", ok, f"version {sqlite3.sqlite_version}{without}{needs}")
+
+
+def _file(database: Database) -> Check:
+    started = time.perf_counter()
+    schema = database.reload_schema()
+    seconds = time.perf_counter() - started
+    columns = sum(len(table.columns) for table in schema.tables)
+    return Check(
+        "File", True, f"{len(schema.tables)} tables, {columns} columns, read in {seconds:.2f} s"
+    )
+
+
+def _refused(database: Database, attacks: list[str]) -> Check:
+    """All locks together, with the check and with the check left out."""
+    passed = []
+    for sql in attacks:
+        if not isinstance(check(sql, database), Rejection):
+            passed.append(sql)
+        with contextlib.suppress(DatabaseError):
+            database._run(sql, Limits(seconds=2))
+            passed.append(sql)
+    return _verdict("Writes are refused", attacks, passed)
+
+
+def _read_only(path: Path, attacks: list[str]) -> Check:
+    """The read-only connection alone; some statements run, and must change nothing."""
+    before = _inside(path)
+    harmed = []
+    for sql in attacks:
+        with contextlib.closing(connect(path.as_uri() + "?mode=ro")) as connection:
+            with contextlib.suppress(sqlite3.Error, sqlite3.Warning):
+                connection.execute(sql)
+        if _inside(path) != before:
+            harmed.append(sql)
+    return _verdict("Read-only connection, alone", attacks, harmed)
+
+
+def _authorizer(path: Path, attacks: list[str]) -> Check:
+    """The authorizer alone, on a connection that may write."""
+    passed = []
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.set_authorizer(
+            lambda *told: sqlite3.SQLITE_OK if is_allowed(*told[:3]) else sqlite3.SQLITE_DENY
+        )
+        for sql in attacks:
+            with contextlib.suppress(sqlite3.Error, sqlite3.Warning):
+                connection.execute(sql)
+                passed.append(sql)
+    return _verdict("Authorizer, alone", attacks, passed)
+
+
+def _verdict(name: str, attacks: list[str], passed: list[str]) -> Check:
+    if passed:
+        return Check(name, False, f"{len(passed)} of {len(attacks)} got through: {passed[0]}")
+    return Check(name, True, f"{len(attacks)} of {len(attacks)} attacks came to nothing")
+
+
+_ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT "
+
+
+@contextlib.contextmanager
+def _stopped(seen: dict[str, object]) -> Iterator[None]:
+    started = time.perf_counter()
+    try:
+        yield
+    except QueryStopped as error:
+        seen["reason"] = error.reason
+    seen["seconds"] = time.perf_counter() - started
+
+
+def _time_limit(database: Database) -> Check:
+    seen: dict[str, object] = {"reason": "not stopped"}
+    with _stopped(seen):
+        database._run(_ENDLESS + "max(x) FROM n", Limits(seconds=0.5))
+    ok = seen["reason"] == "time" and seen["seconds"] < 3
+    return Check("Time limit", ok, f"an endless query ended after {seen['seconds']:.2f} of 0.5 s")
+
+
+def _cancel(database: Database) -> Check:
+    seen: dict[str, object] = {"reason": "not stopped"}
+    asked = time.monotonic() + 0.2
+    with _stopped(seen):
+        database._run(
+            _ENDLESS + "max(x) FROM n", Limits(seconds=5), lambda: time.monotonic() > asked
+        )
+    ok = seen["reason"] == "cancelled" and seen["seconds"] < 3
+    return Check("Cancel", ok, f"took {max(0.0, seen['seconds'] - 0.2) * 1000:.0f} ms")
+
+
+def _values(database: Database) -> Check:
+    """Values that would fill the memory."""
+    bombs = [
+        "SELECT zeroblob(1000000000)",
+        "SELECT randomblob(1000000000)",
+        f"SELECT {', '.join(['z'] * 500)} FROM (SELECT zeroblob(50000000) AS z)",
+        _ENDLESS + "group_concat(x, hex(zeroblob(10000))) FROM n",
+    ]
+    passed = []
+    for sql in bombs:
+        with contextlib.suppress(DatabaseError):
+            database._run(sql, Limits(seconds=2))
+            passed.append(sql)
+    return _verdict("Memory bounds", bombs, passed)
+
+
+def _rows(database: Database) -> Check:
+    result = database._run(_ENDLESS + "x FROM n", Limits(rows=500))
+    ok = len(result.rows) == 500 and result.truncated == "rows"
+    return Check("Row limit", ok, f"{len(result.rows)} of endless rows, and the cut is said")
