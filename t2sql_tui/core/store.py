@@ -113,14 +113,17 @@ def verify(
 
 
 def remove(spec: ModelSpec) -> list[Path]:
-    """Delete weights, merged weights and half downloads. Returns what was deleted."""
+    """Delete weights, what was made of them, and half downloads. Returns what was deleted."""
     removed = []
     part = _part(spec)
     for path in [weights_path(spec), part, part.with_suffix(".json"), *merged_files(spec)]:
         if path.is_file():
             path.unlink()
             removed.append(path)
-    shutil.rmtree(_hub_folder(spec), ignore_errors=True)
+    for folder in [_hub_folder(spec), *models_folder().glob(f"{Path(spec.file).stem}-*-bf16")]:
+        if folder.is_dir():
+            shutil.rmtree(folder)
+            removed.append(folder)
     return removed
 
 

@@ -287,10 +287,12 @@ def test_remove_leaves_nothing_of_the_model_and_all_of_the_others(folder, index)
     store.pull(SPEC)
     for name in ("some-model-0123456789ab.gguf", "model.gguf.part", "model.gguf.json"):
         (folder / name).touch()
+    for name in ("model-1a-2b-bf16", "model.gguf.hub"):  # transformers' copy; the hub's scratch
+        (folder / name).mkdir()
     (folder / "other.gguf").touch()
     removed = store.remove(SPEC)
     assert [file.name for file in folder.iterdir()] == ["other.gguf"]
-    assert len(removed) == 4
+    assert len(removed) == 6
     with pytest.raises(ModelError, match="not on this machine"):
         store.verify(SPEC)
 
