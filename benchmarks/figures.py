@@ -61,7 +61,7 @@ def shares(rows: Sequence[tuple[str, Sequence[Share | None]]]) -> str:
 def bars(rows: Sequence[tuple[str, Sequence[int]]]) -> str:
     """Horizontal bars of counts: a row a category, a bar a series."""
     series = max(len(values) for _, values in rows)
-    thick = 13 if series == 1 else 9
+    thick = 13
     step = thick * series + 9
     left, right = _label_width(rows), _WIDTH - 40
     most = max((max(values) for _, values in rows), default=1) or 1
@@ -129,9 +129,9 @@ def histogram(
             height = 12 + 13 * number
             parts.append(
                 f'<g class="s{number}"><line class="mark" x1="{at:.1f}" x2="{at:.1f}" '
-                f'y1="{height + 3}" y2="{bottom}"/></g>'
+                f'y1="{height + 3}" y2="{bottom}"/>'
                 f'<text class="value" x="{at:.1f}" y="{height}" text-anchor="middle">'
-                f"{escape(name)}</text>"
+                f"{escape(name)}</text></g>"
             )
     return _svg(bottom + 22, parts)
 

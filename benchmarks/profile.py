@@ -12,9 +12,10 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
@@ -30,12 +31,23 @@ _POWERCAP = Path("/sys/class/powercap")
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One question, one way. Seconds; `prompt` counts evaluated prompt tokens."""
+    """One question, one way. Seconds; `prompt` counts evaluated prompt tokens; `joules` is
+    None where the machine does not tell."""
 
     seconds: float
     first_token: float
     prompt: int
     written: int
+    joules: float | None = None
+
+    @property
+    def a_prompt_token(self) -> float:
+        return self.first_token / self.prompt
+
+    @property
+    def a_written_token(self) -> float:
+        """The first one comes out of the prompt's evaluation."""
+        return (self.seconds - self.first_token) / max(self.written - 1, 1)
 
 
 def profile_model(
@@ -52,9 +64,7 @@ def profile_model(
     click.echo(f"{len(dataset.examples)} questions, three ways ...", err=True)
     backend = load_backend(spec, n_threads=threads, cache_folder=None)
     try:
-        energy = _energy()
         warm, cold, raw = measure(dataset, backend)
-        joules = _energy(since=energy)
     finally:
         backend.close()
     found = {
@@ -67,7 +77,7 @@ def profile_model(
         "cold": _summary(cold),
         "raw": _summary(raw),
         "ratios": ratios(warm, cold, raw),
-        "joules_per_question": joules / (3 * len(warm)) if joules is not None else None,
+        "joules_per_question": median(t.joules for t in warm) if warm[0].joules else None,
         "provenance": provenance(),
     }
     click.echo(json.dumps(found, indent=1) if as_json else profile_text(found))
@@ -89,13 +99,11 @@ def measure(
                 # Once before the clock starts, for the prompt and the warm prefix.
                 prompt = ask(question, database, backend, repairs=0).generations[0].prompt
                 backend.warm(prompt.prefix)
-                started = time.perf_counter()
-                answer = ask(question, database, backend, repairs=0)
-                seconds = time.perf_counter() - started
-            generation = answer.generations[0]
-            # The app's own work around the model (values, prompt, check) comes before and
-            # after; that before delays the first token.
-            warm.append(_timing(generation, seconds))
+                before, started = _joules(), time.perf_counter()
+                generation = ask(question, database, backend, repairs=0).generations[0]
+                seconds, after = time.perf_counter() - started, _joules()
+            used = after - before if before is not None and after is not None else None
+            warm.append(_timing(generation, seconds, used))
             # Nothing cached can begin with this number.
             strange = replace(prompt, prefix=f"{number} {prompt.prefix}")
             started = time.perf_counter()
@@ -107,13 +115,10 @@ def measure(
     return warm, cold, raw
 
 
-def _timing(generation: Any, seconds: float) -> Timing:
-    return Timing(
-        seconds,
-        generation.first_token_seconds,
-        generation.prompt_tokens - generation.cached_tokens,
-        generation.completion_tokens,
-    )
+def _timing(generation: Any, seconds: float, joules: float | None = None) -> Timing:
+    evaluated = generation.prompt_tokens - generation.cached_tokens
+    written = generation.completion_tokens
+    return Timing(seconds, generation.first_token_seconds, evaluated, written, joules)
 
 
 class _Raw:
@@ -166,23 +171,14 @@ class _Raw:
         self._llama.llama_free(self._context)
 
 
-def _prompt_rate(timings: Sequence[Timing]) -> float:
-    return sum(t.prompt for t in timings) / sum(t.first_token for t in timings)
-
-
-def _decode_rate(timings: Sequence[Timing]) -> float:
-    seconds = sum(t.seconds - t.first_token for t in timings)
-    return sum(t.written - 1 for t in timings) / seconds if seconds > 0 else 0.0
-
-
 def _summary(timings: Sequence[Timing]) -> dict[str, Any]:
     return {
         "seconds": {f"p{p}": percentile((t.seconds for t in timings), p) for p in (50, 95, 99)},
         "first_token": {
             f"p{p}": percentile((t.first_token for t in timings), p) for p in (50, 95, 99)
         },
-        "prompt_tokens_per_second": _prompt_rate(timings),
-        "decode_tokens_per_second": _decode_rate(timings),
+        "prompt_tokens_per_second": 1 / median(t.a_prompt_token for t in timings),
+        "decode_tokens_per_second": 1 / median(t.a_written_token for t in timings),
         "prompt_tokens": sum(t.prompt for t in timings),
         "written_tokens": sum(t.written for t in timings),
     }
@@ -191,15 +187,19 @@ def _summary(timings: Sequence[Timing]) -> dict[str, Any]:
 def ratios(
     warm: Sequence[Timing], cold: Sequence[Timing], raw: Sequence[Timing]
 ) -> dict[str, float]:
-    """Of 1 and more is as fast as raw llama.cpp; "warm question" shows what the kept prefix
-    saves against evaluating every prompt from its beginning."""
-    whole = sum(t.seconds for t in raw)
+    """Speed against raw llama.cpp, 1 is as fast: the median over the questions of each one's
+    own ratio, so that a pause of the machine spoils one question and not the sum. "warm
+    question" shows what the kept prefix saves."""
+
+    def ratio(ours: Sequence[Timing], cost: Callable[[Timing], float]) -> float:
+        return median(cost(r) / cost(o) for o, r in zip(ours, raw, strict=True))
+
     return {
-        "prompt tokens a second, cold": _prompt_rate(cold) / _prompt_rate(raw),
-        "decoded tokens a second, cold": _decode_rate(cold) / _decode_rate(raw),
-        "decoded tokens a second, warm": _decode_rate(warm) / _decode_rate(raw),
-        "cold question": whole / sum(t.seconds for t in cold),
-        "warm question": whole / sum(t.seconds for t in warm),
+        "prompt tokens a second, cold": ratio(cold, lambda t: t.a_prompt_token),
+        "decoded tokens a second, cold": ratio(cold, lambda t: t.a_written_token),
+        "decoded tokens a second, warm": ratio(warm, lambda t: t.a_written_token),
+        "cold question": ratio(cold, lambda t: t.seconds),
+        "warm question": ratio(warm, lambda t: t.seconds),
     }
 
 
@@ -267,16 +267,14 @@ def _gpu_memory() -> float | None:
     return sum(float(used) for pid, used in rows if int(pid) == os.getpid())
 
 
-def _energy(since: float | None = None) -> float | None:
-    """Joules that the processor packages have used (since `since`), where the system says."""
+def _joules() -> float | None:
+    """What the processor packages have used so far; None where the system does not say (no
+    such counters, or they are for root alone)."""
     try:
         files = [p / "energy_uj" for p in _POWERCAP.glob("intel-rapl:?")]
-        total = sum(int(file.read_text()) for file in files) / 1e6
+        return sum(int(file.read_text()) for file in files) / 1e6 if files else None
     except (OSError, ValueError):
         return None
-    if not files:
-        return None
-    return total - (since or 0.0)
 
 
 def profile_text(found: dict[str, Any]) -> str:

@@ -499,6 +499,7 @@ svg text{fill:var(--ink)}
 svg .tick{fill:var(--soft);font-size:11.5px}
 svg .n{fill:var(--soft);font-size:10.5px}
 svg .value{font-variant-numeric:tabular-nums}
+svg g .value{fill:var(--c)}
 .grid{stroke:var(--faint)}.axis{stroke:var(--soft)}
 .s0{--c:var(--s0)}.s1{--c:var(--s1)}.s2{--c:var(--s2)}.s3{--c:var(--s3)}
 circle,rect[class^=s]{fill:var(--c)}
