@@ -173,11 +173,11 @@ class Watch:
 
 def _temp_free() -> float:
     """Free bytes where SQLite spills (https://sqlite.org/tempfiles.html section 5)."""
-    folder = os.environ.get("SQLITE_TMPDIR") or tempfile.gettempdir()
-    try:
-        return shutil.disk_usage(folder).free
-    except OSError:
-        return math.inf
+    named = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp")
+    for folder in (*named, tempfile.gettempdir()):
+        if folder and os.access(folder, os.W_OK):
+            return shutil.disk_usage(folder).free
+    return math.inf
 
 
 # --- lock 4: rows and bytes -------------------------------------------------------
@@ -226,6 +226,7 @@ class _Source:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._copy: tuple[object, tempfile.TemporaryDirectory[str]] | None = None
+        self._copy_lock = threading.Lock()
 
     def stamp(self) -> tuple[object, ...]:
         """Changes whenever the file or its write-ahead log does."""
@@ -244,26 +245,32 @@ class _Source:
         return self._copied().as_uri() + "?mode=ro", "copy"
 
     def _copied(self) -> Path:
-        stamp = self.stamp()
-        if self._copy is None or self._copy[0] != stamp:
-            self.close()
-            folder = tempfile.TemporaryDirectory(prefix="t2sql-")
-            self._copy = (stamp, folder)
-            size = sum(os.path.getsize(f"{self.path}{end}") for end in ("", "-wal"))
-            if size > min(COPY_BYTES, shutil.disk_usage(folder.name).free // 2):
-                raise DatabaseError(
-                    f"{self.path} has changes in its -wal file that were never merged, and is "
-                    "too large to be copied for reading.",
-                    f"Merge them once: sqlite3 '{self.path}' 'PRAGMA wal_checkpoint'",
-                )
-            for end in ("", "-wal"):
-                shutil.copyfile(f"{self.path}{end}", Path(folder.name, f"copy.sqlite{end}"))
-        return Path(self._copy[1].name, "copy.sqlite")
+        with self._copy_lock:
+            stamp = self.stamp()
+            if self._copy is None or self._copy[0] != stamp:
+                folder = tempfile.TemporaryDirectory(prefix="t2sql-")
+                size = sum(os.path.getsize(f"{self.path}{end}") for end in ("", "-wal"))
+                if size > min(COPY_BYTES, shutil.disk_usage(folder.name).free // 2):
+                    folder.cleanup()
+                    raise DatabaseError(
+                        f"{self.path} has changes in its -wal file that were never merged, and "
+                        "is too large to be copied for reading.",
+                        f"Merge them once: sqlite3 '{self.path}' 'PRAGMA wal_checkpoint'",
+                    )
+                for end in ("", "-wal"):
+                    shutil.copyfile(f"{self.path}{end}", Path(folder.name, f"copy.sqlite{end}"))
+                self._forget_copy()
+                self._copy = (stamp, folder)
+            return Path(self._copy[1].name, "copy.sqlite")
 
-    def close(self) -> None:
+    def _forget_copy(self) -> None:
         if self._copy is not None:
             self._copy[1].cleanup()
             self._copy = None
+
+    def close(self) -> None:
+        with self._copy_lock:
+            self._forget_copy()
 
 
 def _stat(path: Path) -> tuple[int, int, int] | None:
@@ -330,6 +337,7 @@ class _Guarded:
         self._lock = threading.Lock()
         self._stamp: tuple[object, ...] = ()
         self._kind = ""
+        self._closed = False
         self._watch = Watch(0)
 
     @contextlib.contextmanager
@@ -338,6 +346,8 @@ class _Guarded:
     ) -> Iterator[tuple[sqlite3.Connection, Watch]]:
         """The connection for the body of the `with`, at most `seconds` from now."""
         with self._lock:
+            if self._closed:
+                raise DatabaseError(f"{self.source.path} was closed.", "Open it again.")
             if self.connection is not None and self._stamp != self.source.stamp():
                 self._close()
             if self.connection is None:
@@ -345,15 +355,16 @@ class _Guarded:
             connection = self.connection
             assert connection is not None
             interrupt = connection.interrupt if threaded else None
-            with Watch(seconds, should_stop, interrupt) as self._watch:
-                try:
+            try:
+                with Watch(seconds, should_stop, interrupt) as self._watch:
                     yield connection, self._watch
-                except MemoryError:
-                    self._stamp = ()  # opened anew: SQLite has dropped its schema
-                    raise
-            if self._kind == "joined":
-                self._close()
-            elif self._kind == "immutable" and self._stamp != self.source.stamp():
+            except MemoryError:
+                self._close()  # SQLite has dropped its schema, virtual tables included
+                raise
+            finally:
+                if self._kind == "joined":
+                    self._close()
+            if self._kind == "immutable" and self._stamp != self.source.stamp():
                 raise DatabaseError(
                     f"{self.source.path} was changed by another program while it was read.",
                     "Run the query again.",
@@ -372,8 +383,8 @@ class _Guarded:
         self.connection = connection
 
     def _authorize(self, action: int, first: str | None, second: str | None, *_: object) -> int:
-        # SQLite before 3.41 asks no progress handler while it prepares, and a ladder of
-        # views can take it minutes; but it asks here at every SELECT of the ladder.
+        # SQLite before 3.41 asks no progress handler while it compiles; but it asks here. (It
+        # expands views without asking: to 65,535 references at most, and within the heap.)
         if self._watch():
             return sqlite3.SQLITE_DENY
         return sqlite3.SQLITE_OK if is_allowed(action, first, second) else sqlite3.SQLITE_DENY
@@ -389,6 +400,7 @@ class _Guarded:
             self.connection = None
 
     def close(self) -> None:
+        self._closed = True
         self.interrupt()
         with self._lock:
             self._close()
@@ -469,8 +481,8 @@ class Database:
     def prepare(self, sql: str) -> tuple[str, ...]:
         """Have SQLite compile one SELECT; the names of its result columns.
 
-        `sql` has no semicolon at its end (see check.split_statements). Nothing runs. Raises: sqlite3.Error with SQLite's own words, DatabaseError where
-        the file itself is the trouble.
+        `sql` has no semicolon at its end (see check.split_statements). Nothing runs. Raises:
+        sqlite3.Error with SQLite's own words, DatabaseError where the file is the trouble.
         """
         watch = None
         try:

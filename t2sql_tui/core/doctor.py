@@ -55,9 +55,9 @@ def run_doctor(path: str | os.PathLike[str]) -> tuple[Check, ...]:
                 _rows(database),
             ]
         same = _inside(copy) == inside
-        checks.append(Check("Nothing written", same, f"{what}: {'un' * same}changed, byte for byte"))
+        checks.append(_unchanged("Nothing written", same, f"{what} and its folder are"))
         same = _outside(original.path) == before
-        checks.append(Check("Your file", same, f"{'un' * same}changed, and nothing beside it"))
+        checks.append(_unchanged("Your file", same, "it and its folder are"))
     return tuple(checks)
 
 
@@ -184,6 +184,10 @@ def _authorizer(path: Path, attacks: list[str]) -> Check:
                 connection.execute(sql)
                 passed.append(sql)
     return _verdict("Authorizer, alone", attacks, passed)
+
+
+def _unchanged(name: str, same: bool, what: str) -> Check:
+    return Check(name, same, f"{what} {'as before' if same else 'CHANGED'}")
 
 
 def _verdict(name: str, attacks: list[str], passed: list[str]) -> Check:

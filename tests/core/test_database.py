@@ -53,7 +53,8 @@ def database(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "name", ["plain.db", "a b.db", "what?.db", "half#.db", "100%41.db", "é☃.db", "it's.db", "a&b=c.db"]
+    "name",
+    ["plain.db", "a b.db", "what?.db", "half#.db", "100%41.db", "é☃.db", "it's.db", "a&b=c.db"],
 )
 def test_any_file_name(tmp_path: Path, name: str) -> None:
     with open_database(make(tmp_path / name, rows=2)) as database:
@@ -235,6 +236,26 @@ def test_wal_left_by_a_crash_is_read_from_a_copy(tmp_path: Path) -> None:
     assert not copy.exists()
 
 
+def test_a_change_under_an_unlocked_reader_is_told(tmp_path: Path) -> None:
+    path = make_wal(tmp_path / "t.db")
+    with open_database(path) as database:
+        checked = query(
+            database, "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 3e6) "
+            "SELECT count(*), (SELECT count(*) FROM t) FROM n",
+        )  # fmt: skip
+        changed: list[bool] = []
+
+        def change() -> bool:
+            if not changed:
+                changed.append(True)
+                make(path, "INSERT INTO t VALUES (6, 'six')")
+            return False
+
+        with pytest.raises(DatabaseError, match="changed by another program"):
+            database.run(checked, should_stop=change)
+        assert database.run(checked).rows == ((3_000_000, 6),)
+
+
 def test_hot_journal_is_explained(tmp_path: Path) -> None:
     path = make(tmp_path / "live.db", rows=3000)
     crashed = tmp_path / "crashed"
@@ -379,6 +400,15 @@ def test_time_limit(database: Database) -> None:
     assert database._run("SELECT 1").rows == ((1,),)
 
 
+def test_a_full_temporary_folder_stops_a_query(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = iter([10.0**12, *[10.0**9] * 10_000])
+    monkeypatch.setattr("t2sql_tui.core.database._temp_free", lambda: next(free))
+    with pytest.raises(QueryStopped, match="temporary data"):
+        database._run("SELECT count(*) FROM t a, t b, t c, t d ORDER BY a.b || b.b || c.b")
+
+
 @pytest.mark.parametrize("how", ["should_stop", "interrupt"])
 def test_cancel(database: Database, how: str) -> None:
     endless = query(
@@ -437,6 +467,8 @@ def test_close_is_final_and_repeatable(tmp_path: Path) -> None:
     database._run("SELECT * FROM t")
     database.close()
     database.close()
+    with pytest.raises(DatabaseError, match="was closed"):
+        database._run("SELECT * FROM t")
     if sys.platform == "linux":
         assert str(tmp_path) not in str([os.readlink(f"/proc/self/fd/{fd}")
                                          for fd in os.listdir("/proc/self/fd")
@@ -447,8 +479,8 @@ def test_close_is_final_and_repeatable(tmp_path: Path) -> None:
 
 
 def test_text_that_is_not_utf8_and_nul(tmp_path: Path) -> None:
-    path = make(tmp_path / "t.db", "CREATE TABLE t (a, b); "
-                "INSERT INTO t VALUES (CAST(x'41ff42' AS TEXT), 'x' || char(0) || 'y');")  # fmt: skip
+    script = "INSERT INTO t VALUES (CAST(x'41ff42' AS TEXT), 'x' || char(0) || 'y')"
+    path = make(tmp_path / "t.db", f"CREATE TABLE t (a, b); {script};")
     with open_database(path) as database:
         assert database.run(query(database, "SELECT a, b FROM t")).rows == (("A\ufffdB", "x\0y"),)
 

@@ -80,8 +80,9 @@ def test_generated_columns(path: Path) -> None:
              "semi;colon", "new\nline", "%", "-- x", "", " "]
 )  # fmt: skip
 def test_any_name(path: Path, name: str) -> None:
-    schema = schema_of(path, f"CREATE TABLE {quote(name)} ({quote(name)} TEXT, b REFERENCES "
-                       f"{quote(name)} ({quote(name)})); INSERT INTO {quote(name)} VALUES ('v', 1);")
+    q = quote(name)
+    table = f"CREATE TABLE {q} ({q} TEXT, b REFERENCES {q} ({q}))"
+    schema = schema_of(path, f"{table}; INSERT INTO {q} VALUES ('v', 1);")
     (table,) = schema.tables
     assert table.name == name
     assert table.row_count == 1
@@ -136,7 +137,8 @@ def test_inferred_keys(path: Path) -> None:
         CREATE TABLE codes (code TEXT PRIMARY KEY);
         CREATE TABLE sale (id INTEGER PRIMARY KEY, customer_id BIGINT, SHOP_ID INT, city_id TEXT,
           code TEXT, customerid INT REFERENCES customers (id));
-        CREATE TABLE twin_a (twin_id INT PRIMARY KEY); CREATE TABLE twin_b (twin_id INT PRIMARY KEY);
+        CREATE TABLE twin_a (twin_id INT PRIMARY KEY);
+        CREATE TABLE twin_b (twin_id INT PRIMARY KEY);
         CREATE TABLE twins (twin_id INT);
     """)
     assert schema.table("sale").foreign_keys == (
@@ -205,7 +207,8 @@ def test_samples(path: Path) -> None:
 def test_huge_cells_are_not_read(path: Path) -> None:
     script = """
         CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT, after TEXT);
-        INSERT INTO t VALUES (1, 'first', 'a'), (2, 'second', 'a'), (3, hex(zeroblob(20000000)), 'b');
+        INSERT INTO t VALUES
+          (1, 'first', 'a'), (2, 'second', 'a'), (3, hex(zeroblob(20000000)), 'b');
     """
     schema_of(path, script)
     started = time.process_time()
