@@ -7,8 +7,9 @@ DISTINCT is dropped from both sides unless `keep_distinct`; values compare as in
 (1 == 1.0). Beside it stands a stricter verdict on the SQL as it was written.
 
 Both sides run through the app's own locked `Database.run()`, so the time limit stops a
-query for good. One difference is on purpose: what is no SELECT does not run, while the
-official script would run a PRAGMA or a DELETE and call it right where the gold is empty.
+query for good. Two differences are on purpose: what is no SELECT does not run, while the
+official script would run a PRAGMA or a DELETE and call it right where the gold is empty;
+and bytes that are not UTF-8 become U+FFFD on both sides, where it drops them.
 """
 
 from __future__ import annotations

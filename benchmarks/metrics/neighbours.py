@@ -9,7 +9,9 @@ where the golds look for them.
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,6 +25,8 @@ from t2sql_tui.core.types import Column, Schema, Table
 _ROWS = (20, 150)  # rows of a table, if the original has enough
 _POOL = 1000  # stored rows of a table that are known,
 _READ = 200_000  # drawn from so many of its first
+
+_LARGE = 2**53  # numbers beyond are left as they are: SQLite's integers end at 2**63
 
 # A column by its table and name, both in lower case.
 _Name = tuple[str, str]
@@ -67,21 +71,20 @@ class Draft:
             if tree is None:
                 continue
             resolve_columns(tree, schema)
-            self.constants[gold] = dict(self._constants(tree))
+            self.constants[gold] = self._constants(tree)
             for pair in joined_pairs(tree):
                 names = [_split(name) for name in sorted(pair)]
                 if len(names) == 2 and all(name in self.pools for name in names):
                     pairs.append((names[0], names[1]))
         self.parents = self._parents(pairs)
 
-    def _constants(self, tree: Any) -> Iterator[tuple[_Name, list[Any]]]:
+    def _constants(self, tree: exp.Expression) -> dict[_Name, list[Any]]:
+        """What a gold compares its columns with, by column."""
+        found: dict[_Name, list[Any]] = defaultdict(list)
         for _, this, values in comparisons(tree):
-            name = _split(this.name)
-            if name in self.pools:
-                found = [_literal(value) for value in values]
-                found = [value for value in found if value is not None]
-                if found:
-                    yield name, found
+            if (name := _split(this.name)) in self.pools:
+                found[name] += [c for c in map(_literal, values) if c is not None]
+        return {name: values for name, values in found.items() if values}
 
     def _parents(self, pairs: Iterable[tuple[_Name, _Name]]) -> dict[_Name, _Name]:
         """Where a column's values come from: its foreign key, or the column that a gold
@@ -125,9 +128,10 @@ class Draft:
                 rows = self._draw(table, stored, columns, focus, random)
                 slots = ", ".join("?" * len(stored))
                 names = ", ".join(quote(column.name) for column in stored)
-                connection.executemany(
-                    f"INSERT OR IGNORE INTO {quote(table.name)} ({names}) VALUES ({slots})", rows
-                )
+                insert = f"INSERT INTO {quote(table.name)} ({names}) VALUES ({slots})"
+                for row in rows:
+                    with suppress(sqlite3.IntegrityError):  # a CHECK, a key of several columns
+                        connection.execute(insert, row)
                 kept = connection.execute(f"SELECT {names} FROM {quote(table.name)}").fetchall()
                 for place, column in enumerate(stored):
                     columns[table.name.lower(), column.name.lower()] = [
@@ -159,29 +163,35 @@ class Draft:
         focus: Sequence[str],
         random: Random,
     ) -> list[list[Any]]:
-        name = table.name.lower()
+        """Rows for one table; `columns` holds what the tables before it were given."""
+        names = [(table.name.lower(), column.name.lower()) for column in stored]
         count = round(self.counts[table.name] * random.uniform(0.5, 2))
         count = min(max(count, 4), random.randint(*_ROWS))
+        for name in self.unique.intersection(names):
+            if above := self._above(name, columns):
+                count = min(count, len(above))
+        wanted = [self.constants.get(gold, {}) for gold in focus]
         cells = [
-            self._cells((name, column.name.lower()), column, columns, count, random)
-            for column in stored
-        ]
-        aims = [
-            aim
-            for gold in focus
-            if (aim := {
-                place: self.constants[gold][name, column.name.lower()]
-                for place, column in enumerate(stored)
-                if (name, column.name.lower()) in self.constants.get(gold, {})
-                and (name, column.name.lower()) not in self.unique
-            })
+            self._cells(
+                name, column, self._above(name, columns), count,
+                [value for constants in wanted for value in constants.get(name, ())], random,
+            )
+            for name, column in zip(names, stored)
         ]  # fmt: skip
-        originals = self.rows[table.name]
+        plain = [n not in self.unique and n not in self.parents for n in names]
+        aims = [
+            {place: constants[name] for place, name in enumerate(names)
+             if plain[place] and name in constants}
+            for constants in wanted
+        ]  # fmt: skip
+        aims = [aim for aim in aims if aim]
         rows = []
         for number in range(count):
             row = [draw(number) for draw in cells]
-            if originals and random.random() < 0.5:
-                self._resample(row, random.choice(originals), name, stored, random)
+            if self.rows[table.name] and random.random() < 0.5:
+                for place, value in enumerate(random.choice(self.rows[table.name])):
+                    if plain[place] and random.random() < 0.7:
+                        row[place] = value
             if aims and random.random() < 0.6:
                 for place, values in random.choice(aims).items():
                     if random.random() < 0.85:
@@ -189,43 +199,33 @@ class Draft:
             rows.append(row)
         return rows
 
-    def _resample(
-        self,
-        row: list[Any],
-        original: Sequence[Any],
-        table: str,
-        stored: Sequence[Column],
-        random: Random,
-    ) -> None:
-        """Take most plain cells from a stored row, which keeps what belongs together."""
-        for place, column in enumerate(stored):
-            name = (table, column.name.lower())
-            if name not in self.unique and name not in self.parents and random.random() < 0.7:
-                row[place] = original[place]
+    def _above(self, name: _Name, columns: Mapping[_Name, list[Any]]) -> list[Any]:
+        """The values that a column may point at; none if it points at nothing yet drawn."""
+        parent = self.parents.get(name)
+        return list(dict.fromkeys(columns.get(parent, ()))) if parent else []
 
     def _cells(
         self,
         name: _Name,
         column: Column,
-        columns: Mapping[_Name, list[Any]],
+        above: list[Any],
         count: int,
+        wanted: Sequence[Any],
         random: Random,
     ) -> Callable[[int], Any]:
-        """How to draw the cell of row `number` in one column."""
+        """How to draw the cell of row `number`, below `count`, in one column."""
         pool = self.pools[name]
         empty = 0.0 if column.not_null or column.primary_key else 0.04
-        above = columns.get(self.parents.get(name, ("", "")))
         if above:
-            above = list(dict.fromkeys(above))
             random.shuffle(above)
             if name in self.unique:
-                return lambda number: above[number] if number < len(above) else None
-            # Some parents have many children, some none.
+                return lambda number: above[number]
+            # Some have many that point at them, some none.
             weights = [random.random() ** 3 for _ in above]
             drawn = random.choices(above, weights, k=count)
             return lambda number: None if random.random() < empty else drawn[number]
         if name in self.unique:
-            values = _distinct_values(pool, count, random)
+            values = _distinct_values(pool, count, wanted, random)
             return lambda number: values[number]
         if not pool:
             kind = column.type.lower()
@@ -278,7 +278,7 @@ def _unique_columns(connection: sqlite3.Connection, table: Table) -> Iterator[st
             yield names[0].lower()
 
 
-def _literal(node: Any) -> Any:
+def _literal(node: exp.Expression) -> Any:
     """The constant that a node of sqlglot stands for, None for anything else."""
     if isinstance(node, exp.Neg) and (value := _literal(node.this)) is not None:
         return -value if isinstance(value, (int, float)) else None
@@ -286,7 +286,13 @@ def _literal(node: Any) -> Any:
         return None
     if node.is_string:
         return node.name.replace("%", "") if "%" in node.name else node.name
-    return int(node.name) if node.name.isdigit() else float(node.name)
+    try:
+        number = float(node.name)
+    except ValueError:  # 0x10
+        return None
+    if abs(number) > _LARGE:
+        return None
+    return int(number) if node.name.isdigit() else number
 
 
 def _near(value: Any, random: Random) -> Any:
@@ -301,8 +307,8 @@ def _near(value: Any, random: Random) -> Any:
 def _perturbed(value: Any, pool: Sequence[Any], random: Random) -> Any:
     """A value of the same kind that may be new to the column."""
     if isinstance(value, int):
-        numbers = [other for other in pool if isinstance(other, int)]
-        return random.randint(min(numbers) - 2, max(numbers) + 2)
+        numbers = [other for other in pool if isinstance(other, int) and abs(other) <= _LARGE]
+        return random.randint(min(numbers) - 2, max(numbers) + 2) if numbers else value
     if isinstance(value, float):
         return round(value * random.uniform(0.5, 1.5), 2)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 18:
@@ -312,11 +318,14 @@ def _perturbed(value: Any, pool: Sequence[Any], random: Random) -> Any:
     return random.choice(pool)
 
 
-def _distinct_values(pool: Sequence[Any], count: int, random: Random) -> list[Any]:
-    """`count` different values: some of the pool, then new ones of its kind."""
-    values = dict.fromkeys(random.sample(list(pool), min(len(pool), max(1, count * 3 // 4))))
+def _distinct_values(
+    pool: Sequence[Any], count: int, wanted: Sequence[Any], random: Random
+) -> list[Any]:
+    """`count` different values: those wanted, some of the pool, then new ones of its kind."""
+    kept = [*wanted, *random.sample(list(pool), min(len(pool), max(1, count * 3 // 4)))]
+    values = dict.fromkeys(kept[:count])
     numbers = [value for value in pool if isinstance(value, (int, float))]
-    top = int(max(numbers, default=0))
+    top = int(min(max(numbers, default=0), _LARGE))
     while len(values) < count:
         if numbers or not pool:
             values[random.randint(1, max(top, 0) + 4 * count)] = None

@@ -53,6 +53,7 @@ GOLDS = [
     "SELECT name FROM singer WHERE country = 'France' AND age < 35",
     "SELECT avg(stars) FROM review AS T1 JOIN concert AS T2 ON T1.concert = T2.id"
     " WHERE T2.theme LIKE '%ree%'",
+    "SELECT theme FROM concert WHERE id = 77 OR stadium_id = 99",
 ]  # fmt: skip
 
 
@@ -129,7 +130,8 @@ def test_it_kills_more_mutants_than_the_original(suite: test_suites.Neighbours) 
     [
         (GOLDS[0], "SELECT name FROM singer WHERE age >= 40"),
         (GOLDS[0], "SELECT name FROM singer WHERE age > 39"),
-        (GOLDS[4], "SELECT max(height) FROM singer WHERE country = 'France' AND age > 30"),
+        (GOLDS[1], GOLDS[1].replace("year = 2014", "year < 2015")),
+        (GOLDS[4], "SELECT max(height) FROM singer WHERE country = 'France' AND height < 1.8"),
         (GOLDS[5], "SELECT name FROM singer WHERE country = 'France' AND age <= 35"),
     ],
 )
@@ -210,6 +212,28 @@ def test_an_empty_database_has_neighbours_with_rows(tmp_path: Path) -> None:
     suite = test_suites.build(original, GOLDS, count=2, folder=tmp_path)
     assert suite.killed > suite.killed_by_original
     assert not verdict(GOLDS[0], "SELECT name FROM singer WHERE age < 40", suite.files).correct
+
+
+def test_odd_values_and_odd_constants(tmp_path: Path) -> None:
+    original = tmp_path / "odd.sqlite"
+    connection = sqlite3.connect(original)
+    connection.executescript(
+        "CREATE TABLE parent (id TEXT PRIMARY KEY, big INTEGER, far REAL, raw BLOB);"
+        "CREATE TABLE child (id INTEGER PRIMARY KEY REFERENCES parent(id), big INTEGER UNIQUE);"
+        "CREATE TABLE only (a INTEGER, b INTEGER, PRIMARY KEY (a, b)) WITHOUT ROWID;"
+        "CREATE VIRTUAL TABLE words USING fts5(body);"
+        f"INSERT INTO parent VALUES ('x', {2**63 - 1}, 9e999, x'ff00'), ('y', {-2**63}, -1, NULL);"
+        f"INSERT INTO child VALUES (1, {2**63 - 1});"
+    )
+    connection.close()
+    golds = [
+        "SELECT id FROM parent WHERE big > 99999999999999999999 OR far < 1e400 OR big = 0x10",
+        "SELECT count(*) FROM child JOIN parent ON child.id = parent.id",
+        "SELECT a FROM only WHERE b = -3",
+    ]
+    suite = test_suites.build(original, golds, count=2, folder=tmp_path)
+    for gold in golds:
+        assert verdict(gold, gold, suite.files).correct
 
 
 def test_mutants_change_one_thing(database: Path) -> None:
