@@ -138,7 +138,7 @@ def open(
 
 
 @main.command()
-@click.argument("arguments", nargs=-1, required=True, metavar="[DATABASE] QUESTION")
+@click.argument("arguments", nargs=-1, metavar="[DATABASE] QUESTION")
 @_demo_option
 @click.option("--run", is_flag=True, help="Run the SQL as well, read-only, and print the rows.")
 @click.option(
@@ -169,7 +169,13 @@ def ask(
     t2sql-tui ask mydb.sqlite "Which city has the most customers?" --run
     t2sql-tui ask mydb.sqlite "Orders per month" --run --format csv > orders.csv
     t2sql-tui ask --demo finance "Which branches have closed?"
+    t2sql-tui ask --demo                           a question of the demo's own
     """
+    if demo and not arguments:
+        from t2sql_tui.demo import questions
+
+        arguments, run = (questions(demo)[0].question,), not sql_only
+        click.echo(arguments[0], err=True)
     if len(arguments) != (1 if demo else 2):
         raise click.UsageError(
             'Give --demo NAME and a "question" in quotes.' if demo
@@ -275,28 +281,31 @@ def _build_demo(name: str) -> Path:
 
 
 def _load(spec, backend: str, offline: bool, on_progress=None):
-    """The loaded backend; weights that are not there yet are fetched first."""
+    """The loaded backend; weights that are not there yet are fetched first. `on_progress`
+    gets (bytes, bytes in all) while fetching, then (parts, parts in all) while loading."""
     from dataclasses import replace
 
     from t2sql_tui.backends import load_backend
     from t2sql_tui.core import store
 
-    if backend == "gguf" and spec.path is None:
-        spec = replace(spec, path=store.pull(spec, on_progress=on_progress, offline=offline))
-    return load_backend(spec, backend=backend)
+    if backend == "scripted":
+        return load_backend(spec, backend=backend)
+    if spec.path is None and spec.sources and backend == "gguf":
+        spec = replace(spec, path=store.pull(spec, on_progress, offline))
+    return load_backend(spec, backend=backend, on_progress=on_progress)
 
 
 def _progress_bar(stack: ExitStack):
-    """Progress in bytes as a bar on stderr, drawn from the first report on."""
-    bar = None
+    """Progress as a bar on stderr, where that is a terminal; a new total starts a new bar."""
+    bars: list[Any] = []
 
     def report(done: int, total: int) -> None:
-        nonlocal bar
-        if bar is None:
-            bar = stack.enter_context(
-                click.progressbar(length=total, label="Fetching weights", file=sys.stderr)
-            )
-        bar.update(done - bar.pos)
+        if not sys.stderr.isatty() or total <= 1:
+            return
+        if not bars or bars[-1].length != total:
+            bar = click.progressbar(length=total, label="Preparing the model", file=sys.stderr)
+            bars.append(stack.enter_context(bar))
+        bars[-1].update(done - bars[-1].pos)
 
     return report
 

@@ -123,6 +123,12 @@ def test_a_demo_needs_no_file(model_says) -> None:
     assert ask("--demo", "ecomerce", "how many?").exit_code == 1
 
 
+def test_a_demo_has_a_question_of_its_own(model_says) -> None:
+    model_says("SELECT count(*) FROM customers")
+    result = run("ask", "--backend", "scripted", "--demo")
+    assert result.exit_code == 0 and "640" in result.stdout and "How many" in result.stderr
+
+
 def test_a_file_name_opens_the_app_which_needs_a_terminal(shop: Path) -> None:
     result = run(str(shop))
     assert result.exit_code == 1 and "terminal" in result.stderr
