@@ -95,14 +95,18 @@ _QUARTERS = ("least sure quarter", "second quarter", "third quarter", "surest qu
 
 
 def _slicings(lines: Sequence[Line]) -> dict[str, Callable[[Line], str]]:
-    """SLICES, and quarters by log-probability where every answer has one."""
+    """Those of SLICES that say something of these lines, and quarters by log-probability
+    where every answer has one."""
+    found = dict(SLICES)
+    if all(line["score"]["hardness"] is None for line in lines):
+        del found["hardness"]
+    if len({line["database"] for line in lines}) > 200:  # a database for every question
+        del found["database"]
     known = [line.get("logprob") for line in lines]
-    if any(p is None for p in known) or len(set(known)) < 4:
-        return SLICES
-    bounds = [percentile(known, p) for p in (25, 50, 75)]
-    return {
-        **SLICES, "confidence": lambda line: _QUARTERS[sum(line["logprob"] > b for b in bounds)]
-    }
+    if None not in known and len(set(known)) >= 4:
+        bounds = [percentile(known, p) for p in (25, 50, 75)]
+        found["confidence"] = lambda line: _QUARTERS[sum(line["logprob"] > b for b in bounds)]
+    return found
 
 
 def _slices(lines: Sequence[Line], of: Callable[[Line], str]) -> dict[str, Any]:
@@ -209,18 +213,15 @@ def summary_tables(results: Mapping[str, Any]) -> list[Table]:
         for name, value in results["text"].items()
     ]
     tables: list[Table] = [(title, rows, ("", "% (95 % interval)", "count"))]
-    levels = results["by"]["hardness"]
-    tables.append((
-        "By hardness",
-        [
+    if levels := results["by"].get("hardness"):
+        rows = [
             (
                 level, found["n"], with_interval(found),
                 f"{100 * found['exact']:.1f}" if "exact" in found else "",
             )
             for level, found in levels.items()
-        ],
-        ("", "questions", "execution %", "exact set %"),
-    ))
+        ]
+        tables.append(("By hardness", rows, ("", "questions", "execution %", "exact set %")))
     if results["errors"]:
         wrong = sum(results["errors"].values())
         tables.append((

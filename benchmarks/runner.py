@@ -62,23 +62,24 @@ class RunFolder:
             raise
 
     def _claim(self, identity: dict[str, Any], origin: dict[str, Any]) -> dict[str, Any]:
-        """Reads or writes run.json."""
-        path = self.folder / RUN
+        """What run.json will say once there is a line to say it of."""
+        path, predictions = self.folder / RUN, self.folder / PREDICTIONS
+        self._claimed = False
         if path.exists():
             info = read_json(path)
             refuse_other_run(path, info.get("identity", {}), identity)
-            info["resumed"] = [*info.get("resumed", []), origin]
-        else:
-            if (self.folder / PREDICTIONS).exists():
-                raise DataError(
-                    f"{self.folder} holds predictions but no {RUN} that says what they are.",
-                    "Choose another --name, or delete the folder.",
-                )
-            info = {"identity": identity, "provenance": origin}
-        write_json(path, info)
-        return info
+            return {**info, "resumed": [*info.get("resumed", []), origin]}
+        if predictions.exists() and predictions.stat().st_size:
+            raise DataError(
+                f"{self.folder} holds predictions but no {RUN} that says what they are.",
+                "Choose another --name, or delete the folder.",
+            )
+        return {"identity": identity, "provenance": origin}
 
     def append(self, line: Mapping[str, Any]) -> None:
+        if not self._claimed:
+            write_json(self.folder / RUN, self.info)
+            self._claimed = True
         self._file.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())

@@ -115,6 +115,13 @@ def test_a_damaged_run_file_is_refused(spider, tmp_path, change, message):
         RunFolder(tmp_path / "run", IDENTITY, {})
 
 
+def test_a_run_that_never_answered_claims_nothing(spider, tmp_path):
+    with pytest.raises(ModelError):
+        go(spider, tmp_path, ScriptedBackend(replies=[ModelError("no weights")]))
+    # With weights, the model's hash is another; the name is still free.
+    assert len(go(spider, tmp_path, identity={**IDENTITY, "model_sha256": "abc"})[1]) == 6
+
+
 def test_another_identity_is_refused_and_named(spider, tmp_path):
     go(spider, tmp_path)
     with pytest.raises(DataError, match="prompt_version: there 'v1', now 'v2'"):
