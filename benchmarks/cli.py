@@ -240,7 +240,9 @@ def compare(a: Path, b: Path, changed: int, as_json: bool) -> None:
 
 @main.command()
 @click.argument("runs", nargs=-1, type=_PATH)
-@click.option("--output", "-o", type=_PATH, default=Path("report.html"), show_default=True)
+@click.option(
+    "--output", "-o", type=_PATH, help="The page (default: report.html in the first run's folder)."
+)
 @click.option(
     "--publish", is_flag=True, help="Keep the compact results in benchmarks/results/ too."
 )
@@ -249,7 +251,7 @@ def compare(a: Path, b: Path, changed: int, as_json: bool) -> None:
 )
 @_data
 def report(
-    runs: tuple[Path, ...], output: Path, publish: bool, readme: bool, data: Path | None
+    runs: tuple[Path, ...], output: Path | None, publish: bool, readme: bool, data: Path | None
 ) -> None:
     """Write one HTML page about RUNS, and print a Markdown table of them."""
     from benchmarks.commands import report_runs

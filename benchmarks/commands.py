@@ -217,7 +217,7 @@ def _finish(folder: RunFolder, dataset: Dataset) -> None:
             f"\nThe gold SQL of {len(failing)} questions fails; they count as wrong: "
             f"{', '.join(failing[:20])}{', ...' if len(failing) > 20 else ''}",
         )
-    click.echo(f"\n{folder.folder}", err=True)
+    click.echo(f"\n{folder.folder} holds all of it; see benchmarks report {folder.folder}", err=True)
 
 
 class _Progress:
@@ -412,11 +412,11 @@ def load_run(folder: Path) -> dict[str, Any]:
     lines = list(read_lines(folder / PREDICTIONS))
     if not lines:
         raise DataError(f"{folder} holds no predictions.", "Has the run begun?")
-    return {"name": folder.name, "info": info, "lines": lines}
+    return {"folder": folder, "name": folder.name, "info": info, "lines": lines}
 
 
 def report_runs(
-    runs: Sequence[Path], output: Path, publish: bool, readme: bool, data: Path | None
+    runs: Sequence[Path], output: Path | None, publish: bool, readme: bool, data: Path | None
 ) -> None:
     from benchmarks.report import write_report
     from benchmarks.results import published, write_readme_table
@@ -427,6 +427,7 @@ def report_runs(
         loaded = [load_run(path) for path in runs]
         for each in loaded:
             each["results"] = summarise(each["lines"], each["info"])
+        output = output or loaded[0]["folder"] / "report.html"
         write_report(loaded, output, data)
         click.echo(markdown_table([each["results"] for each in loaded]))
         click.echo(str(output), err=True)

@@ -278,6 +278,8 @@ def test_compare_refuses_other_data(two_runs, here):
 
 
 def test_report_prints_a_table_and_writes_a_page(two_runs, here):
+    call("report", "runs/bad")
+    assert (here / "runs/bad/report.html").stat().st_size > 10_000
     output = call("report", "runs/good", "runs/bad", "-o", "page.html").stdout
     assert output.startswith("| suite")
     assert "| worse" in output and "66.7" in output
