@@ -217,7 +217,8 @@ def _finish(folder: RunFolder, dataset: Dataset) -> None:
             f"\nThe gold SQL of {len(failing)} questions fails; they count as wrong: "
             f"{', '.join(failing[:20])}{', ...' if len(failing) > 20 else ''}",
         )
-    click.echo(f"\n{folder.folder} holds all of it; see benchmarks report {folder.folder}", err=True)
+    click.echo(f"\nAll of it is in {folder.folder}; next:", err=True)
+    click.echo(f"  benchmarks report {folder.folder}", err=True)
 
 
 class _Progress:
