@@ -16,7 +16,7 @@ import click
 
 from t2sql_tui.core.catalog import AdapterInfo, read_adapter_info
 from t2sql_tui.core.errors import ModelError
-from trainer.export import find_trained, report_path, run_folder, run_name
+from trainer.export import find_trained, read_json, report_path, run_folder, run_name
 
 _YOURS = "<!-- what follows is kept when the card is written again -->"
 
@@ -53,7 +53,7 @@ class Facts:
 def read_facts(folder: Path, results: Iterable[Path] = ()) -> Facts:
     """Reads a run's folder and the folders of `benchmarks run`. Raises: ModelError."""
     trained = find_trained(folder)
-    run = _read(folder / "run.json")
+    run = read_json(folder / "run.json")
     log = folder / "metrics.jsonl"
     lines = [json.loads(line) for line in _lines(log)] if log.exists() else []
     scores = []
@@ -61,24 +61,20 @@ def read_facts(folder: Path, results: Iterable[Path] = ()) -> Facts:
         path = path / "results.json" if path.is_dir() else path
         if not path.exists():
             raise ModelError(f"There is no {path}", "Name a folder that `benchmarks run` wrote.")
-        scores.append(_read(path))
+        scores.append(read_json(path))
     return Facts(
         name=run_name(folder), full=trained.full, info=read_adapter_info(trained.folder),
-        config=_read(folder / "config.json"), run=run,
-        data=_read(Path(run["data"]) / "data.json") if run.get("data") else {},
+        config=read_json(folder / "config.json"), run=run,
+        data=read_json(Path(run["data"]) / "data.json") if run.get("data") else {},
         measured=[line for line in lines if "execution_accuracy" in line],
         plots=sorted(f"plots/{path.name}" for path in folder.glob("plots/*.png")),
-        exports=[_read(path) for path in sorted(folder.glob("*.parity.json"))], scores=scores,
+        exports=[read_json(path) for path in sorted(folder.glob("*.parity.json"))], scores=scores,
     )  # fmt: skip
 
 
 def _lines(path: Path) -> list[str]:
     """Whole lines: the last may be cut by a kill."""
     return path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 # --- the text ---------------------------------------------------------------------

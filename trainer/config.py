@@ -176,7 +176,7 @@ class Config:
     eval_tokens: int = _of("model", 128)
     """Longest generated answer in tokens."""
 
-    eval_batch: int = _of("model", 16)
+    eval_batch: int = _of("model", 32)
     """Questions that are answered at once."""
 
     eval_first: bool = _of("model", True)

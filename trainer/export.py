@@ -11,6 +11,7 @@ prompt version, chat format and licence. An adapter of another base is refused b
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -232,6 +233,52 @@ def parity(adapter: Sequence[Line], exported: Sequence[Line], margins: Margins) 
     }
 
 
+def measured(trained: Path, dataset: Dataset) -> tuple[Dataset, list[Line]] | None:
+    """The questions of `dataset` that the adapter was asked when it was measured as the best
+    of its run, and its answers then, scored; None where there are none to be found.
+
+    Asking again takes minutes on a CPU, and this is the measurement that the file must match.
+    """
+    from benchmarks.scoring import Scorer
+
+    folder = run_folder(trained)
+    run, config = read_json(folder / "run.json"), read_json(folder / "config.json")
+    step = (run.get("best") or {}).get("step")
+    file = folder / "predictions" / f"step-{step}.jsonl"
+    if config.get("dialect") != "sqlite" or not file.exists():
+        return None
+    said = {}
+    for text in file.read_text(encoding="utf-8").splitlines():
+        prediction = json.loads(text)
+        said[prediction["id"]] = prediction
+    asked = dataset.only(e for e in dataset.examples if e.id in said)
+    if len(asked.examples) < len(said):
+        return None
+    scorer, lines = Scorer(asked), []
+    for example in asked.examples:
+        prediction = said[example.id]
+        line = {"id": example.id, "text": prediction["text"], "sql": prediction["sql"],
+                "logprob": None, "completion_tokens": 0}
+        lines.append(line | {"score": scorer.score(example, line)})
+    return asked, lines
+
+
+def ask_adapter(
+    trained: Trained, base: Base, dataset: Dataset, on_line: Callable[[Line], None]
+) -> list[Line]:
+    """The adapter's answers, from the `peft` backend. Raises: ModelError."""
+    backend = load_reference(trained, base)
+    try:
+        return answers(backend, dataset, on_line)
+    finally:
+        backend.close()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """{} for a file that is not there."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
 def load_reference(trained: Trained, base: Base) -> Backend:
     """What was trained, in the `peft` backend: in floats, as it was measured while training."""
     from t2sql_tui.backends import load_backend
@@ -264,11 +311,13 @@ def prove(
 
 
 def export_proven(
-    trained: Trained, base: Base, outs: Mapping[str, Path], dataset: Dataset, margins: Margins,
-    *, suite: str = "", any_base: bool = False,
+    trained: Trained, base: Base, outs: Mapping[str, Path], dataset: Dataset,
+    reference: Sequence[Line], margins: Margins, *, suite: str = "", any_base: bool = False,
     note: Callable[[str], None] = lambda line: None,
 ) -> dict[str, dict[str, Any]]:
-    """Exports one file per quantisation in `outs`, each after its gate; returns the reports.
+    """Exports one file per quantisation in `outs`, each through its gate; returns the reports.
+
+    `reference` are the adapter's answers to `dataset`.
 
     The report lies beside the file (`.parity.json`), and stays if the file is refused.
     Raises: ParityError after all were tried, if any was refused; ModelError.
@@ -276,20 +325,13 @@ def export_proven(
     from benchmarks.provenance import provenance
     from trainer.base import write_json
 
-    note(f"Asking the adapter {len(dataset.examples)} questions ...")
-    backend = load_reference(trained, base)
-    try:
-        with _Counter(len(dataset.examples)) as counter:
-            reference = answers(backend, dataset, counter.line)
-    finally:
-        backend.close()
     reports = {}
     for quantisation, out in outs.items():
         candidate = out.with_name(f".{out.name}.candidate.gguf")
         try:
             note(f"Merging and quantising to {quantisation} ...")
             export(trained, base, candidate, quantisation, any_base)
-            note(f"Asking the {quantisation} file the same questions ...")
+            note(f"Asking the {quantisation} file {len(dataset.examples)} questions ...")
             with _Counter(len(dataset.examples)) as counter:
                 report = prove(candidate, reference, dataset, margins, counter.line)
             report = {
@@ -351,6 +393,7 @@ class _Counter:
 
 _TRAINED = click.argument("trained", metavar="RUN_OR_ADAPTER",
                           type=click.Path(exists=True, file_okay=False, path_type=Path))
+_HELDOUT, _QUESTIONS = "spider-train-holdout", 100
 _BASE = click.option("--base", help="Base model, as for `trainer fit` (default: the one that the "
                                     "adapter names).")
 
@@ -365,10 +408,11 @@ _BASE = click.option("--base", help="Base model, as for `trainer fit` (default: 
               help="The file, or a folder for several [default: RUN/NAME-QUANTISATION.gguf].")
 @click.option("--adapter-only", is_flag=True,
               help="Write the adapter alone, unmerged, for llama.cpp's --lora.")
-@click.option("--suite", default="spider-train-holdout", show_default=True,
-              help="What to compare on, as in `benchmarks list`; never a suite you report.")
-@click.option("--questions", default=100, show_default=True, type=click.IntRange(1),
-              help="How many of its questions, drawn by --seed.")
+@click.option("--suite", help="What to compare on, as in `benchmarks list`; never a suite you "
+                              "report [default: the run's held-out questions].")
+@click.option("--questions", type=click.IntRange(1),
+              help=f"Ask the adapter so many questions, drawn by --seed [default: take the run's "
+                   f"own answers to its held-out sample, or ask {_QUESTIONS}].")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--max-drop", default=Margins.drop, show_default=True,
               type=click.FloatRange(0), help="Points of execution accuracy that it may lose.")
@@ -379,7 +423,7 @@ _BASE = click.option("--base", help="Base model, as for `trainer fit` (default: 
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.")
 def export_command(
     trained: Path, base: str | None, quantisations: tuple[str, ...], out: Path | None,
-    adapter_only: bool, suite: str, questions: int, seed: int, max_drop: float,
+    adapter_only: bool, suite: str | None, questions: int | None, seed: int, max_drop: float,
     max_different: float, any_base: bool, no_gate: bool, data: Path | None,
 ) -> None:  # fmt: skip
     """Merge an adapter into its base: a GGUF file that answers as the adapter did.
@@ -402,19 +446,39 @@ def export_command(
         for quantisation, path in outs.items():
             click.echo(export(found, base_found, path, quantisation, any_base))
         return
-    from benchmarks.datasets import sample
-    from benchmarks.suites import load_suite
-
-    dataset = sample(load_suite(suite, data), questions, seed)
+    note = lambda line: click.echo(line, err=True)  # noqa: E731
+    suite = suite or read_json(run_folder(trained) / "config.json").get("heldout") or _HELDOUT
+    dataset, reference = _reference(found, base_found, trained, suite, questions, seed, data, note)
+    right = sum(bool(line["score"]["correct"]) for line in reference)
+    note(f"The adapter is right on {right} of {len(reference)}.")
     reports = export_proven(
-        found, base_found, outs, dataset, Margins(max_drop, max_different),
-        suite=suite, any_base=any_base, note=lambda line: click.echo(line, err=True),
+        found, base_found, outs, dataset, reference, Margins(max_drop, max_different),
+        suite=suite, any_base=any_base, note=note,
     )
     for quantisation, report in reports.items():
         click.echo(f"{outs[quantisation]}  {report['bytes'] / 1e6:,.0f} MB, execution accuracy "
                    f"{100 * report['exported_accuracy']:.1f} % (adapter "
                    f"{100 * report['adapter_accuracy']:.1f} %), "
                    f"{100 * (1 - report['different']):.0f} % of the answers identical")
+
+
+def _reference(
+    found: Trained, base: Base, trained: Path, suite: str, questions: int | None, seed: int,
+    data: Path | None, note: Callable[[str], None],
+) -> tuple[Dataset, list[Line]]:
+    """The questions to compare on and the adapter's answers: those of its own measurement,
+    unless a number of questions was asked for."""
+    from benchmarks.datasets import sample
+    from benchmarks.suites import load_suite
+
+    whole = load_suite(suite, data)
+    if questions is None and (known := measured(trained, sample(whole, None, seed))):
+        note(f"Comparing with the {len(known[1])} answers of the run's best measurement.")
+        return known
+    dataset = sample(whole, questions or _QUESTIONS, seed)
+    note(f"Asking the adapter {len(dataset.examples)} questions ...")
+    with _Counter(len(dataset.examples)) as counter:
+        return dataset, ask_adapter(found, base, dataset, counter.line)
 
 
 def _found(trained: Path, base: str | None) -> tuple[Trained, Base]:
@@ -451,7 +515,7 @@ def _outs(trained: Path, out: Path | None, quantisations: Sequence[str]) -> dict
 
 @click.command("eval", context_settings={"ignore_unknown_options": True})
 @click.argument("model")
-@click.argument("suite", default="spider-train-holdout")
+@click.argument("suite", default=_HELDOUT)
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def eval_command(ctx: click.Context, model: str, suite: str, options: tuple[str, ...]) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +15,7 @@ from trainer.config import Config
 from trainer.packing import Item, collate, loss_sum, rows_of_epoch
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 # Predictions of a half-trained model may join everything with everything.
@@ -83,7 +82,7 @@ def measure(
     with torch.inference_mode(), autocast(model, config):
         texts = generate(
             model, tokenizer, [(row["prefix"], row["suffix"]) for row in own], end,
-            max_tokens=config.eval_tokens, batch=config.eval_batch,
+            max_tokens=config.eval_tokens, batch=config.eval_batch, row_tokens=config.row_tokens,
         )  # fmt: skip
         loss, labels = _loss(model, tokenize(own, tokenizer, end), config)
     model.train(was_training)
@@ -132,61 +131,103 @@ def generate(
     *,
     max_tokens: int,
     batch: int,
+    row_tokens: int = 2048,
 ) -> list[str]:
     """Greedy answers to (prefix, suffix) pairs, in their order, `end` and what follows cut
-    off. Neighbours that share a prefix share its key-value state."""
-    answers: dict[int, str] = {}
-    # a sliding window counts padding too, so there questions of one length go together
-    window = getattr(model.config, "sliding_window", None)
-    numbered = sorted(enumerate(prompts), key=lambda pair: pair[1][0])
-    for prefix, same in groupby(numbered, key=lambda pair: pair[1][0]):
-        head = token_ids(tokenizer, prefix)
-        questions = [(place, token_ids(tokenizer, suffix)) for place, (_, suffix) in same]
-        questions.sort(key=lambda pair: len(pair[1]))  # little padding in a batch
-        cache = _prefix_state(model, head)
-        for part in _batches(questions, batch, padded=not window):
-            texts = _greedy(model, tokenizer, head, [q for _, q in part], cache, end, max_tokens)
-            answers.update(zip((place for place, _ in part), texts, strict=True))
-    return [answers[place] for place in range(len(prompts))]
+    off. Prompts are read as training rows are, each prefix once for all its questions, and
+    `batch` answers are written at a time, whatever their databases."""
+    known: dict[str, tuple[int, ...]] = {}
+    items = []
+    for prefix, suffix in prompts:
+        head = known.setdefault(prefix, ()) or token_ids(tokenizer, prefix)
+        known[prefix] = head
+        items.append(Item(head, token_ids(tokenizer, suffix), 1))
+    order = sorted(range(len(items)), key=lambda place: (len(items[place].prefix), place))
+    stops = sorted({tokenizer.eos_token_id, *_single(token_ids(tokenizer, end))} - {None})
+    cut = [end, *(tokenizer.decode([stop]) for stop in stops)]
+    answers = [""] * len(items)
+    for start in range(0, len(order), batch):
+        places = order[start : start + batch]
+        new = _answer(model, tokenizer, [items[p] for p in places], stops, max_tokens, row_tokens)
+        for place, ids in zip(places, new, strict=True):
+            answers[place] = _until(tokenizer.decode(ids, skip_special_tokens=False), cut)
+    return answers
 
 
-def _batches(questions: list, size: int, *, padded: bool) -> Iterator[list]:
-    for _, alike in groupby(questions, key=lambda pair: 0 if padded else len(pair[1])):
-        same = list(alike)
-        for start in range(0, len(same), size):
-            yield same[start : start + size]
-
-
-def _prefix_state(model, head: tuple[int, ...]):
+def _answer(
+    model, tokenizer, items: Sequence[Item], stops: list[int], max_tokens: int, row_tokens: int
+) -> list[list[int]]:
+    """New token ids for each prompt (an item's prefix and segment)."""
     import torch
+
+    states = _prompt_states(model, items, row_tokens)
+    longest = max(map(len, items))
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    whole = [[*item.prefix, *item.segment] for item in items]
+    ids = torch.tensor([[pad] * (longest - len(w)) + w for w in whole], device=model.device)
+    mask = torch.tensor([[0] * (longest - len(w)) + [1] * len(w) for w in whole])
+    out = model.generate(
+        input_ids=ids, attention_mask=mask.to(model.device),
+        past_key_values=_batch_cache(states, longest - 1), max_new_tokens=max_tokens,
+        do_sample=False, eos_token_id=stops, pad_token_id=pad,
+    )  # fmt: skip
+    return out[:, longest:].tolist()
+
+
+State = list[tuple["torch.Tensor", "torch.Tensor"]]  # a layer's keys and values [heads, n, d]
+
+
+def _prompt_states(model, items: Sequence[Item], row_tokens: int) -> list[State]:
+    """The keys and values of each prompt but for its last token, which generate() reads."""
     from transformers import DynamicCache
 
-    cache = DynamicCache(config=model.config)
-    ids = torch.tensor([head], device=model.device)
-    model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return cache
+    short = [Item(item.prefix, item.segment[:-1], 1) for item in items]
+    states: list[State] = [[] for _ in items]
+    for row in rows_of_epoch(
+        short, [1] * len(short), row_tokens=row_tokens, group_questions=len(short),
+        rng=random.Random(0),
+    ):  # fmt: skip
+        cache = DynamicCache()  # without a config, so that sliding layers keep everything
+        inputs = collate(short, row)
+        model(
+            input_ids=inputs["input_ids"].to(model.device),
+            position_ids=inputs["position_ids"].to(model.device),
+            layout=inputs["layout"], past_key_values=cache, use_cache=True, logits_to_keep=1,
+        )  # fmt: skip
+        at = 0
+        for group in row:
+            head = slice(at, at + len(short[group[0]].prefix))
+            at = head.stop
+            for place in group:
+                own = slice(at, at + len(short[place].segment))
+                at = own.stop
+                states[place] = [
+                    (_joined(layer.keys, head, own), _joined(layer.values, head, own))
+                    for layer in cache.layers
+                ]
+    return states
 
 
-def _greedy(model, tokenizer, head, questions, cache, end, max_tokens) -> list[str]:
+def _joined(state: torch.Tensor, head: slice, own: slice) -> torch.Tensor:
     import torch
 
-    longest = max(map(len, questions))
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    # padding stands between prefix and question and is masked; positions skip it
-    ids = [[*head, *[pad] * (longest - len(q)), *q] for q in questions]
-    mask = [[1] * len(head) + [0] * (longest - len(q)) + [1] * len(q) for q in questions]
-    cache = copy.deepcopy(cache)
-    cache.batch_repeat_interleave(len(questions))
-    stops = {tokenizer.eos_token_id, *_single(token_ids(tokenizer, end))} - {None}
-    out = model.generate(
-        input_ids=torch.tensor(ids, device=model.device),
-        attention_mask=torch.tensor(mask, device=model.device),
-        past_key_values=cache, max_new_tokens=max_tokens, do_sample=False,
-        eos_token_id=sorted(stops), pad_token_id=pad,
-    )  # fmt: skip
-    texts = tokenizer.batch_decode(out[:, len(ids[0]) :], skip_special_tokens=False)
-    cut = [end, *(tokenizer.decode([stop]) for stop in stops)]
-    return [_until(text, cut) for text in texts]
+    return torch.cat([state[0, :, head], state[0, :, own]], 1)
+
+
+def _batch_cache(states: Sequence[State], length: int):
+    """One cache for all, each state padded on its left to `length` tokens."""
+    import torch
+    from torch.nn.functional import pad
+    from transformers import DynamicCache
+
+    cache = DynamicCache()
+    for layer in range(len(states[0])):
+        keys, values = (
+            torch.stack([pad(s[layer][k], (0, 0, length - s[layer][k].shape[1], 0)) for s in states])
+            for k in (0, 1)
+        )
+        cache.update(keys, values, layer)
+    return cache
 
 
 def _single(ids: tuple[int, ...]) -> tuple[int, ...]:
