@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks import figures
 from benchmarks.datasets import Dataset
-from benchmarks.results import MEASURES, suite_sentence, with_interval
+from benchmarks.results import MEASURES, suite_sentence, text_title, with_interval
 from benchmarks.suites import load_suite
 from t2sql_tui.core.errors import T2SQLError
 from t2sql_tui.core.types import Limits, Schema
@@ -113,8 +113,7 @@ def _measures(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str
         if any(found):
             rows.append([title, *(with_interval(f) for f in found)])
     for name in results[0]["text"]:
-        title = name.upper().replace("ROUGE", "ROUGE-").replace("BLEU", "BLEU")
-        rows.append([title, *(f"{r['text'][name]:.1f}" for r in results)])
+        rows.append([text_title(name), *(f"{r['text'][name]:.1f}" for r in results)])
     note = (
         "Percent, with 95 % intervals (bootstrap, questions clustered by gold SQL). Execution "
         "accuracy follows the official test-suite script"

@@ -192,6 +192,11 @@ def percent(found: Mapping[str, Any] | None) -> str:
     return f"{100 * found['value']:.1f}" if found else ""
 
 
+def text_title(name: str) -> str:
+    """The name as papers write it: ROUGE-L for "rougeL"."""
+    return name.upper().replace("ROUGE", "ROUGE-")
+
+
 def with_interval(found: Mapping[str, Any] | None) -> str:
     if not found:
         return ""
@@ -209,7 +214,7 @@ def summary_tables(results: Mapping[str, Any]) -> list[Table]:
         for name, found in results["measures"].items()
     ]
     rows += [
-        (name.upper().replace("ROUGEL", "ROUGE-L"), f"{value:.1f}", "")
+        (text_title(name), f"{value:.1f}", "")
         for name, value in results["text"].items()
     ]
     tables: list[Table] = [(title, rows, ("", "% (95 % interval)", "count"))]
