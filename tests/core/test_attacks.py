@@ -249,7 +249,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], d
             [sys.executable, __file__, mode, str(path)],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=500,  # 10 s of work; a busy machine may take long
             env={**os.environ, "TMPDIR": str(temporary), "SQLITE_TMPDIR": str(temporary),
                  "PYTHONPATH": str(FILE.parents[2]), "PYTHONUTF8": "1"},
         )  # fmt: skip
