@@ -247,6 +247,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], d
         path = make_victim(folder)
         done = subprocess.run(
             [sys.executable, __file__, mode, str(path)],
+            cwd=folder,  # a relative path in an attack leads there, too
             capture_output=True,
             text=True,
             timeout=500,  # 10 s of work; a busy machine may take long
@@ -309,8 +310,11 @@ def test_bounds_alone_hold_memory(reports) -> None:
     assert sum(mode == "bounds" for mode, _ in reports) >= 8
 
 
-def test_a_connection_without_locks_is_harmed(tmp_path: Path) -> None:
+def test_a_connection_without_locks_is_harmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The attacks are real: what the locks refuse works on a plain connection."""
+    monkeypatch.chdir(tmp_path)
     path = make_victim(tmp_path)
     harmful = 0
     for kind, sql in ATTACKS.values():
@@ -318,7 +322,7 @@ def test_a_connection_without_locks_is_harmed(tmp_path: Path) -> None:
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
                 harmful += _executed(connection, fill_in(sql, path)).startswith("rows")
     assert harmful > 40
-    assert (tmp_path / "loot").exists()
+    assert {"loot", "OUT"} <= set(os.listdir(tmp_path))
 
 
 if __name__ == "__main__":
