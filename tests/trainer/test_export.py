@@ -512,6 +512,32 @@ def test_export_writes_the_file_that_passed_and_its_report(run, base, asked):
     assert "execution accuracy 50.0 % (adapter 50.0 %), 100 %" in result.output
 
 
+def test_export_compares_with_the_answers_of_the_runs_best_measurement(run, asked):
+    """The adapter need not be asked again: it was, when it was measured."""
+    from benchmarks.suites import load_suite
+
+    gold = sorted(load_suite("demo").examples, key=lambda e: (e.database, e.id))[:3]
+    (run / "predictions").mkdir()
+    for step, sql in ((5, "SELECT 'worse'"), (9, None)):
+        (run / "predictions" / f"step-{step}.jsonl").write_text("".join(
+            json.dumps({"id": e.id, "text": sql or e.gold, "sql": sql or e.gold}) + "\n"
+            for e in reversed(gold)
+        ))  # fmt: skip
+    (run / "run.json").write_text(json.dumps({"best": {"step": 9}}))
+    (run / "config.json").write_text(json.dumps({"heldout": "demo", "dialect": "sqlite"}))
+    asked["gguf"] = [(e.gold, True) for e in gold]
+    result = command("export", run)
+    assert result.exit_code == 0, result.output
+    assert [backend for backend, _ in asked.specs] == ["gguf"]
+    report = json.loads((run / "mine-q8_0.parity.json").read_text())
+    assert (report["questions"], report["adapter_accuracy"], report["different"]) == (3, 1, 0)
+    assert report["suite"] == "demo"
+
+    asked["peft"] = asked["gguf"] = [("a", True)]
+    assert command("export", run, "--questions", 1).exit_code == 0  # asked for: asked anew
+    assert [backend for backend, _ in asked.specs] == ["gguf", "peft", "gguf"]
+
+
 def test_a_refused_export_leaves_its_report_alone(run, asked):
     asked |= {"peft": [("a", True)], "gguf": [("x", False)]}
     result = command("export", run, "--suite", "demo")
