@@ -166,7 +166,70 @@ def fit(config, recipe: Path | None, resume: bool, quiet: bool) -> None:
     """
     from trainer.fit import fit as run
 
-    run(config, resume=resume, say=lambda text: click.echo(text, err=True), quiet=quiet)
+    run(config, resume=resume, say=_say, quiet=quiet)
+
+
+@main.command()
+@config_options()
+@click.option("--grid", "grids", multiple=True, metavar="FIELD=A,B,C",
+              help="Values to try for a field, on top of the recipe's [sweep] table. Repeat it for "
+                   "more fields; lists of layers are written with +.")  # fmt: skip
+def sweep(config, recipe: Path | None, grids: tuple[str, ...]) -> None:
+    """Train every combination of a grid and compare them; go on where it was stopped.
+
+    \b
+    trainer sweep recipes/gretel-gemma-3-1b.toml
+    trainer sweep recipes/spider-smollm2-135m.toml --grid rank=4,8,16 --grid learning_rate=2e-4,4e-4
+    """
+    from trainer.config import load_grid
+    from trainer.sweep import read_grid
+    from trainer.sweep import sweep as run
+
+    grid = (load_grid(find_recipe(recipe)) if recipe else {}) | read_grid(grids)
+    folder = run(config, grid, _say)
+    click.echo((folder / "table.md").read_text(encoding="utf-8"), nl=False)
+    click.echo(folder)
+
+
+@main.command()
+@config_options()
+def doctor(config, recipe: Path | None) -> None:
+    """Twenty steps on twenty examples: does everything that a RECIPE needs work here?
+
+    \b
+    trainer doctor recipes/spider-qwen2.5-coder-0.5b.toml
+    """
+    from trainer.doctor import doctor as run
+
+    if not run(config, click.echo):
+        sys.exit(1)
+
+
+@main.command()
+@config_options()
+@click.option("--examples", default=64, show_default=True, type=click.IntRange(1),
+              help="Examples to train on, in each way once.")  # fmt: skip
+@click.option("--ablate/--no-ablate", default=True, show_default=True,
+              help="Also time packing without each of its parts.")  # fmt: skip
+@click.option("--json", "target", type=click.Path(path_type=Path, dir_okay=False), default=None,
+              help="Write the measurements and where they were taken.")  # fmt: skip
+def bench(config, recipe: Path | None, examples: int, ablate: bool, target: Path | None) -> None:
+    """Time packed training against a plain transformers loop, on the same examples.
+
+    \b
+    trainer bench recipes/spider-qwen2.5-coder-0.5b.toml --examples 48
+    """
+    from trainer.base import write_json
+    from trainer.bench import bench as run
+
+    result = run(config, examples, _say, ablate)
+    click.echo(result["table"])
+    if target:
+        write_json(target, result)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 if __name__ == "__main__":

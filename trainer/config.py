@@ -97,6 +97,9 @@ class Config:
     max_examples: int = _of("data", 0)
     """Use at most so many training examples, drawn by the seed; 0 means all."""
 
+    max_heldout: int = _of("data", 0)
+    """Keep at most so many held-out examples, drawn by the seed; 0 means all."""
+
     data_seed: int = _of("data", 0)
     """Seed of what is set aside, sampled, pruned and shuffled."""
 

@@ -328,9 +328,9 @@ def _make(
     disable_progress_bar()
     maker = _Maker(config, base)
     examples = [(e, d) for d in train for e in d.examples]
-    if config.max_examples and config.max_examples < len(examples):
-        examples = random.Random(config.data_seed).sample(examples, config.max_examples)
     held = [(e, heldout) for e in heldout.examples]
+    examples = _at_most(config.max_examples, examples, config.data_seed)
+    held = _at_most(config.max_heldout, held, config.data_seed)
     total = len(examples) + len(held)
     rows: dict[str, list[Row]] = {"train": [], "heldout": []}
     done = 0
@@ -363,6 +363,10 @@ def _make(
             "statistics": {name: statistics(rows[name]) for name in rows},
         }
         write_json(part / "data.json", about)
+
+
+def _at_most(limit: int, examples: list, seed: int) -> list:
+    return random.Random(seed).sample(examples, limit) if 0 < limit < len(examples) else examples
 
 
 class _Maker:
