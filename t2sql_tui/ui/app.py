@@ -19,6 +19,7 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 from textual.theme import Theme
+from textual.widget import AwaitMount
 
 from t2sql_tui.core.ask import prompt_for
 from t2sql_tui.core.database import open_database
@@ -99,7 +100,7 @@ class T2SQLApp(App[None]):
             self.push_screen(Workbench(self._title_of(self.database_path, self.demo)))
             self.open_file(self.database_path, self.demo)
         # The window is painted first: loading keeps a core busy for a second or more.
-        self.call_after_refresh(self.load_model)
+        self.set_timer(0.05, self.load_model)
 
     def _apply_preferences(self) -> None:
         with contextlib.suppress(HistoryError):  # said when the history is next needed
@@ -279,7 +280,7 @@ class T2SQLApp(App[None]):
         return path
 
     @on(WorkFailed)
-    def _failed(self, event: WorkFailed) -> None:
+    async def _failed(self, event: WorkFailed) -> None:
         from t2sql_tui.ui.screens.open import OpenScreen
 
         if event.work == "load":
@@ -294,8 +295,8 @@ class T2SQLApp(App[None]):
                     self.notify(event.error.hint, title=event.error.message, severity="error")
                     return
                 if bench:
-                    self.pop_screen()
-                self.show_picker()
+                    await self.pop_screen()
+                await self.show_picker()
             picker = self.screen_stack[-1]
             assert isinstance(picker, OpenScreen)
             picker.show_error(event.error)
@@ -335,14 +336,14 @@ class T2SQLApp(App[None]):
 
     # --- choosing a file ----------------------------------------------------------
 
-    def show_picker(self) -> None:
+    def show_picker(self) -> AwaitMount:
         from t2sql_tui.ui.screens.open import OpenScreen
 
         bench = self.workbench
         database = bench.database if bench else None
         is_demo = bench is not None and bench.history_key.startswith("demo:")
         folder = database.path.parent if database and not is_demo else Path.cwd()
-        self.push_screen(OpenScreen(self.history, folder, may_leave=database is not None))
+        return self.push_screen(OpenScreen(self.history, folder, may_leave=database is not None))
 
     # --- copying and leaving ------------------------------------------------------
 

@@ -127,7 +127,7 @@ class Workbench(Screen[None]):
                 yield SQLPane()
                 yield StatusLine()
                 yield Results()
-        yield KeyBar(compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.top.show_file(self.file_name, "opening…")
@@ -164,7 +164,6 @@ class Workbench(Screen[None]):
         return self.phase in _BUSY
 
     def watch_phase(self) -> None:
-        self.set_class(self.busy, "-busy")
         self.refresh_bindings()
 
     # --- the file -----------------------------------------------------------------
