@@ -173,4 +173,6 @@ def _filters(tree: exp.Expression) -> Iterator[tuple[str, str, str]]:
 def _constant(value: exp.Expression) -> str | None:
     if value.find(exp.Query):
         return "(SELECT)"
+    if isinstance(value, exp.Literal):
+        return value.name  # '2014' is 2014 beside a column of numbers
     return None if value.find(exp.Column) else value.sql(dialect="sqlite")
