@@ -46,7 +46,7 @@ _SPLITS = ((r"\p{N}{1,3}", "llama-bpe"), (r"|\p{N}|", "qwen2"), ('"Digits"', "sm
 
 _SAMPLES = (
     "SELECT count(*), T1.`name` FROM airlines AS T1 WHERE x >= 1234.5 AND y != 'New York'",
-    "How many   students aged 18 don't live in Zürich?\n\ttable: id int pk [\"naïve\", '2019-01-03']",
+    "How many   students aged 18 don't live in Zürich?\n\ttable: id int [\"naïve\", '2019-01']",
     "東京 🚀 d'été  ",
 )
 

@@ -4,9 +4,9 @@ A merged and requantised file is another model than the one that was measured wh
 trained. So an export is a candidate first: the same held-out questions go through the
 adapter and through the file, and the file gets its name only if it does not answer worse.
 
-What lies in an adapter's folder, beside PEFT's `adapter_config.json` and
-`adapter_model.safetensors`, is `t2sql.json` (`core.catalog.AdapterInfo`): name and hash of the base,
-prompt version, chat format and licence. An adapter of another base is refused by that hash.
+Beside PEFT's `adapter_config.json` and `adapter_model.safetensors` lies `t2sql.json`
+(`core.catalog.AdapterInfo`): name and hash of the base, prompt version, chat format, licence.
+An adapter of another base is refused by that hash.
 """
 
 from __future__ import annotations

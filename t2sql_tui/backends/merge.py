@@ -410,8 +410,10 @@ def _merged_tensor(
     if len(shape) == 1:  # norms and biases stay in F32, as llama.cpp wants them
         return Tensor(name, shape, gguf.GGMLQuantizationType.F32, lambda: replaced)
 
+    dtype = np.float16 if kind == gguf.GGMLQuantizationType.F16 else np.float32
+
     def load() -> np.ndarray:
-        merged = np.empty(shape, np.float16 if kind == gguf.GGMLQuantizationType.F16 else np.float32)
+        merged = np.empty(shape, dtype)
         stored = tensor.load()
         step = max(1, _BLOCK // shape[1])
         for start in range(0, shape[0], step):
@@ -419,14 +421,14 @@ def _merged_tensor(
             if replaced is not None:
                 rows = np.array(replaced[start:stop], np.float32)
             else:
-                rows = _floats(stored[start:stop], tensor.type)
+                rows = floats(stored[start:stop], tensor.type)
             merged[start:stop] = delta.apply(rows, start) if delta else rows
         return merged
 
     return Tensor(name, shape, kind, load)
 
 
-def _floats(stored: np.ndarray, kind: int) -> np.ndarray:
+def floats(stored: np.ndarray, kind: int) -> np.ndarray:
     """A fresh float32 array of stored rows."""
     import gguf
     import numpy as np
@@ -449,8 +451,10 @@ def lora_gguf(base_gguf: Path, adapter_dir: Path, out: Path, any_base: bool = Fa
     base, adapter = open_base(base_gguf), read_adapter(adapter_dir)
     base_sha256 = _check_base(adapter, adapter_dir, base_gguf, any_base)
     deltas, replaced = _in_gguf(adapter, Layout.of(base))
-    apart = {name for name, delta in deltas.items() if delta.magnitude is not None}
-    apart |= replaced.keys() | deltas.keys() - base.tensors.keys() | {"token_embd.weight"} & deltas.keys()
+    apart = set(replaced) | {
+        name for name, delta in deltas.items()
+        if delta.magnitude is not None or name not in base.tensors or name == "token_embd.weight"
+    }  # fmt: skip
     if apart:
         raise ModelError(f"What this adapter does to {sorted(apart)[0]} needs a merged model",
                          "Export it merged.")
@@ -486,12 +490,12 @@ def write_model(
         )
 
     with whole_file(out) as partial:
-        floats = partial.with_suffix(".float")
+        wide = partial.with_suffix(".float")
         try:
-            write_gguf(floats, values, tensors, report(0))
-            quantise(floats, partial, quantisation, report(1))
+            write_gguf(wide, values, tensors, report(0))
+            quantise(wide, partial, quantisation, report(1))
         finally:
-            floats.unlink(missing_ok=True)
+            wide.unlink(missing_ok=True)
 
 
 def quantise(
