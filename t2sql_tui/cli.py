@@ -266,7 +266,7 @@ def doctor(database: Path | None, demo: str | None, model: str | None) -> None:
     for line in diagnose(spec.path):
         show(*line)
     if not held:
-        raise T2SQLError("Something does not hold; see above.", "Please report it with this output.")
+        raise T2SQLError("Something does not hold; see above.", "Please report it with the above.")
 
 
 # --- what the commands share ------------------------------------------------------
@@ -335,5 +335,8 @@ def _printable(cell: Any) -> Any:
     if isinstance(cell, bytes):
         return f"x'{cell[:16].hex()}{'...' if len(cell) > 16 else ''}'"
     if isinstance(cell, str):
-        return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in cell)
+        return "".join(
+            c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}"
+            for c in cell
+        )
     return cell

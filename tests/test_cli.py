@@ -88,7 +88,9 @@ def test_the_question_may_come_from_stdin(shop: Path, model_says) -> None:
     assert ask(str(shop), "-", stdin="how many?\n").exit_code == 0
 
 
-@pytest.mark.parametrize("reply", ["DROP TABLE customer", "I cannot help.", "", "SELECT nme FROM customer"])
+@pytest.mark.parametrize(
+    "reply", ["DROP TABLE customer", "I cannot help.", "", "SELECT nme FROM customer"]
+)
 def test_exit_code_5_when_there_is_no_usable_sql(shop: Path, model_says, reply: str) -> None:
     model_says(reply)
     before = hashlib.sha256(shop.read_bytes()).digest()
@@ -119,7 +121,8 @@ def test_exit_code_2_for_a_wrong_command_line(shop: Path) -> None:
 
 def test_a_demo_needs_no_file(model_says) -> None:
     model_says("SELECT count(*) FROM customers")
-    assert ask("--demo", "ecommerce", "how many?", "--run", "--format", "csv").stdout.endswith("640\n")
+    answered = ask("--demo", "ecommerce", "how many?", "--run", "--format", "csv")
+    assert answered.stdout.endswith("640\n")
     assert ask("--demo", "ecomerce", "how many?").exit_code == 1
 
 

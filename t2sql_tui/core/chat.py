@@ -61,4 +61,6 @@ _MARKER = re.compile(r"<(?=[|｜]|/?\w+>)|\[(?=/?[A-Z_]+\])")
 
 def neutralise(text: str) -> str:
     """`text` with every control-token look-alike broken by a space, and without NULs."""
-    return _MARKER.sub(lambda match: match.group() + " ", text.replace("\0", "\N{REPLACEMENT CHARACTER}"))
+    return _MARKER.sub(
+        lambda match: match.group() + " ", text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    )

@@ -113,8 +113,10 @@ def _joins(tables: Sequence[Table]) -> str:
                 name, other = quote_identifier(table.name), quote_identifier(link.table)
                 pairs = zip(link.columns, link.ref_columns, strict=True)
                 lines.append(
-                    "join " + " AND ".join(
-                        f"{name}.{quote_identifier(a)} = {other}.{quote_identifier(b)}" for a, b in pairs
+                    "join "
+                    + " AND ".join(
+                        f"{name}.{quote_identifier(a)} = {other}.{quote_identifier(b)}"
+                        for a, b in pairs
                     )
                 )
     return "\n".join([*lines, "", ""])
@@ -126,7 +128,8 @@ def _question_v2(question: Question, values: Sequence[ValueMatch]) -> str:
     if question.evidence:
         lines.append(f"hint: {question.evidence}")
     lines += [
-        f"{quote_identifier(m.table)}.{quote_identifier(m.column)} = {_literal(m.value)}" for m in values
+        f"{quote_identifier(m.table)}.{quote_identifier(m.column)} = {_literal(m.value)}"
+        for m in values
     ]
     return "\n".join(lines)
 
@@ -249,9 +252,13 @@ def rank_tables(schema: Schema, question: Question, values: Sequence[ValueMatch]
     """
     from math import log
 
-    asked = _words(" ".join([question.text, question.evidence, *(t.question for t in question.history)]))
+    asked = _words(
+        " ".join([question.text, question.evidence, *(t.question for t in question.history)])
+    )
     names = {t.name: _words(t.name) for t in schema.tables}
-    columns = {t.name: set().union(*(_words(c.name) for c in t.columns), set()) for t in schema.tables}
+    columns = {
+        t.name: set().union(*(_words(c.name) for c in t.columns), set()) for t in schema.tables
+    }
     spread: dict[str, int] = {}
     for table in schema.tables:
         for word in names[table.name] | columns[table.name]:
@@ -271,7 +278,9 @@ def rank_tables(schema: Schema, question: Question, values: Sequence[ValueMatch]
             other = by_lower.get(link.table.lower())
             if other:
                 passed_on[other] = max(passed_on[other], score[other] + score[table.name] / 3)
-                passed_on[table.name] = max(passed_on[table.name], score[table.name] + score[other] / 3)
+                passed_on[table.name] = max(
+                    passed_on[table.name], score[table.name] + score[other] / 3
+                )
     order = {t.name: i for i, t in enumerate(schema.tables)}
     return sorted(schema.tables, key=lambda t: (-passed_on[t.name], order[t.name]))
 
@@ -325,10 +334,13 @@ _START = re.compile(
 )
 # Any other statement is passed on as it is, so that the check can say what it thinks of it.
 _STATEMENT = re.compile(
-    r"\A\W*(insert|update|delete|replace|create|drop|alter|pragma|attach|detach|vacuum|reindex)\b", re.I
+    r"\A\W*(insert|update|delete|replace|create|drop|alter|pragma|attach|detach|vacuum|reindex)\b",
+    re.I,
 )
 # Quoted pieces and comments, in which a semicolon ends nothing.
-_PIECE = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|;", re.S)
+_PIECE = re.compile(
+    r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|;", re.S
+)
 
 
 def extract_sql(text: str) -> str:

@@ -83,7 +83,10 @@ def test_values_and_history_reach_the_prompt(shop) -> None:
 def test_stopping_ends_in_no_verdict(shop) -> None:
     calls = iter(range(100))
     answer = ask(
-        Question("names?"), shop, ScriptedBackend(replies=[FOREVER]), should_stop=lambda: next(calls) > 5
+        Question("names?"),
+        shop,
+        ScriptedBackend(replies=[FOREVER]),
+        should_stop=lambda: next(calls) > 5,
     )
     assert answer.query is None and answer.candidate.verdict is None
     assert answer.generations[-1].finish == "cancelled"

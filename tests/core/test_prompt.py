@@ -79,7 +79,15 @@ def test_outside_text_cannot_close_a_turn(version: str, form) -> None:
     attacked = build_prompt(
         schema, question, values, version=version, chat_format=form.name, failed=(evil, evil)
     )
-    for mark in ("<|im_end|>", "<|im_start|>", "<|end|>", "<|user|>", "<end_of_turn>", "</s>", "[/INST]"):
+    for mark in (
+        "<|im_end|>",
+        "<|im_start|>",
+        "<|end|>",
+        "<|user|>",
+        "<end_of_turn>",
+        "</s>",
+        "[/INST]",
+    ):
         for half in ("prefix", "suffix"):
             assert getattr(attacked, half).count(mark) == getattr(plain, half).count(mark), mark
 
@@ -98,11 +106,16 @@ def count(text: str) -> int:
 
 def test_a_schema_that_does_not_fit_keeps_what_is_asked_for() -> None:
     filler = tuple(
-        Table(f"filler_{i}", tuple(Column(f"c{i}_{j}", "TEXT") for j in range(10))) for i in range(200)
+        Table(f"filler_{i}", tuple(Column(f"c{i}_{j}", "TEXT") for j in range(10)))
+        for i in range(200)
     )
     schema = Schema((*filler, *SHOP.tables))
     prompt = build_prompt(
-        schema, Question("total order of each customer"), version="v2", budget=3000, count_tokens=count
+        schema,
+        Question("total order of each customer"),
+        version="v2",
+        budget=3000,
+        count_tokens=count,
     )
     assert "customer.city" in prompt.prefix and '"order".total' in prompt.prefix
     assert count(prompt.prefix) + count(prompt.suffix) <= 3000
@@ -117,7 +130,11 @@ def test_a_wide_table_keeps_its_keys_and_what_is_asked_for() -> None:
          Column("birthday", "TEXT")),
     )  # fmt: skip
     prompt = build_prompt(
-        Schema((wide,)), Question("earliest birthday"), version="v2", budget=2500, count_tokens=count
+        Schema((wide,)),
+        Question("earliest birthday"),
+        version="v2",
+        budget=2500,
+        count_tokens=count,
     )
     assert "wide.id" in prompt.prefix and "wide.birthday" in prompt.prefix
     assert "wide.pad_499" not in prompt.prefix
@@ -169,7 +186,8 @@ def test_extract_sql(text: str, sql: str) -> None:
 def test_prompt_needs_neither_textual_nor_torch() -> None:
     code = (
         "import sys, t2sql_tui.core.prompt;"
-        "print(sorted({'textual', 'torch', 'transformers', 'llama_cpp', 'numpy'} & set(sys.modules)))"
+        "heavy = {'textual', 'torch', 'transformers', 'llama_cpp', 'numpy'};"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

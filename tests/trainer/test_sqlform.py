@@ -29,8 +29,10 @@ SCHEMA = Schema(
         ("SELECT T1.name FROM singer AS T1", "SELECT Name FROM Singer"),
         ('SELECT count(*) FROM singer WHERE country  =  "France";',
          "SELECT COUNT(*) FROM Singer WHERE Country = 'France'"),
-        ("SELECT T1.name, T2.YEAR FROM singer AS T1 JOIN concert AS T2 ON T1.singer_id = T2.singer_id",
-         "SELECT Singer.Name, concert.year FROM Singer JOIN concert ON Singer.Singer_ID = concert.Singer_ID"),
+        ("SELECT T1.name, T2.YEAR FROM singer AS T1 JOIN concert AS T2 "
+         "ON T1.singer_id = T2.singer_id",
+         "SELECT Singer.Name, concert.year FROM Singer JOIN concert "
+         "ON Singer.Singer_ID = concert.Singer_ID"),
         ("SELECT name FROM singer WHERE singer_id NOT IN (SELECT singer_id FROM concert)",
          "SELECT Name FROM Singer WHERE Singer_ID NOT IN (SELECT Singer_ID FROM concert)"),
         ("SELECT name FROM singer WHERE name NOT LIKE 'a%' AND country != 'x'",
@@ -44,8 +46,10 @@ SCHEMA = Schema(
          "SELECT Singer.Name FROM Singer JOIN concert ON Singer.Singer_ID = concert.Singer_ID "
          "WHERE concert.year = (SELECT MAX(year) FROM concert)"),
         # A correlated one is.
-        ("SELECT a.name FROM singer a WHERE 1 < (SELECT count(*) FROM singer b WHERE b.country = a.country)",
-         "SELECT Name FROM Singer AS a WHERE 1 < (SELECT COUNT(*) FROM Singer WHERE Country = a.Country)"),
+        ("SELECT a.name FROM singer a WHERE 1 < "
+         "(SELECT count(*) FROM singer b WHERE b.country = a.country)",
+         "SELECT Name FROM Singer AS a WHERE 1 < "
+         "(SELECT COUNT(*) FROM Singer WHERE Country = a.Country)"),
     ],
 )  # fmt: skip
 def test_by_names(gold: str, styled: str) -> None:
