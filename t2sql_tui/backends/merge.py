@@ -30,8 +30,13 @@ from t2sql_tui.core.errors import ModelError
 if TYPE_CHECKING:
     import numpy as np
 
-# llama.cpp's enum llama_ftype (include/llama.h)
-QUANTISATIONS = {"f16": 1, "bf16": 32, "q8_0": 7, "q6_k": 18, "q5_k_m": 17, "q4_k_m": 15, "q4_0": 2}
+# llama.cpp's enum llama_ftype (include/llama.h). "q4_mix" is Q4_K_M but for one thing: rows
+# that do not fill K-quants' blocks of 256 become Q4_0, not the Q5_0 that llama.cpp falls back
+# to and has no fast kernel for. On the 0.5B (rows of 896) that decodes 1.5 times as fast.
+QUANTISATIONS = {
+    "f16": 1, "bf16": 32, "q8_0": 7, "q6_k": 18, "q5_k_m": 17, "q4_k_m": 15, "q4_mix": 15,
+    "q4_0": 2,
+}  # fmt: skip
 
 # GGUF architectures whose tensors are those of transformers but for their names
 # (and, in "llama", which mistral and SmolLM share, the order of query and key rows).
@@ -513,6 +518,9 @@ def quantise(
     params.ftype = QUANTISATIONS[quantisation]
     params.allow_requantize = True
     params.nthread = os.cpu_count() or 1
+    if quantisation == "q4_mix":
+        overrides = _fast_rows(source)  # params holds no reference of its own
+        params.tt_overrides = overrides
     said: list[str] = []
 
     def listen(line: str) -> None:
@@ -527,6 +535,27 @@ def quantise(
         reason = f": {said[-1]}" if said else ""
         raise ModelError(f"llama.cpp could not quantise to {quantisation}{reason}",
                          "Check that the disk has room, or choose another quantisation.")
+
+
+# Small and precious, or looked up rather than multiplied: these keep what Q4_K_M gives them.
+_KEPT = re.compile(r"(blk\.\d+\.attn_v|token_embd|output)\.weight")
+
+
+def _fast_rows(source: Path) -> Any:
+    """Q4_0 for every matrix whose rows do not fill a K-quant's blocks, as llama.cpp's
+    null-terminated array of (pattern, type)."""
+    import gguf
+    import llama_cpp
+
+    names = [
+        name for name, tensor in GGUFFile(source).tensors.items()
+        if len(tensor.shape) == 2 and tensor.shape[1] % 256 and not _KEPT.fullmatch(name)
+    ]  # fmt: skip
+    overrides = (llama_cpp.llama_model_tensor_override * (len(names) + 1))()
+    for override, name in zip(overrides, names):
+        override.pattern = re.escape(name).encode()
+        override.type = int(gguf.GGMLQuantizationType.Q4_0)
+    return overrides
 
 
 @contextmanager
