@@ -426,6 +426,7 @@ _COMMANDS = {
     "regenerate": "Ask the model for another SQL",
     "explain": "Explain the SQL",
     "cancel": "Stop",
+    "check_and_run": "Check and run the edited SQL",
     "new_question": "New question (forget the conversation)",
     "export": "Export the rows",
     "help": "Help",

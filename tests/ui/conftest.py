@@ -101,16 +101,17 @@ async def run_app(
     factory: Callable[..., Any] | None = None,
     wait: bool = True,
     history: Path | None = None,
+    model_name: str = "scripted",
     **options: Any,
 ) -> AsyncIterator[Driver]:
     def load(on_progress: Callable[[int, int], None]) -> ScriptedBackend:
-        return ScriptedBackend(ModelSpec("scripted"), replies, delay=delay)
+        return ScriptedBackend(ModelSpec(model_name), replies, delay=delay)
 
     assert path is None or path.is_absolute()
     assert history or path
     app = T2SQLApp(
         path,
-        model="scripted",
+        model=model_name,
         backend_factory=factory or load,
         history_path=history or path.parent / "history.sqlite",  # type: ignore[union-attr]
         **options,

@@ -74,7 +74,7 @@ async def test_a_demo_opens_with_its_questions(
 
 
 async def test_another_file_replaces_the_open_one_and_stops_its_work(folder: Path) -> None:
-    async with run_app(folder / "shop.sqlite", [FOREVER], delay=0.01) as d:
+    async with run_app(folder / "shop.sqlite", [FOREVER], delay=0.05) as d:
         old = d.bench
         await d.ask("Go on", phase="generating")
         await d.press("ctrl+o")

@@ -126,7 +126,7 @@ async def test_a_model_that_cannot_be_loaded_is_tried_again_with_the_next_questi
 
 
 async def test_generation_stops_on_escape(shop: Path) -> None:
-    async with run_app(shop, [FOREVER, "SELECT 2 AS two"], delay=0.01) as d:
+    async with run_app(shop, [FOREVER, "SELECT 2 AS two"], delay=0.05) as d:
         await d.ask("Go on for ever", phase="generating")
         await d.until(lambda: d.bench.sql.text)
         await d.press("escape")
@@ -163,7 +163,7 @@ async def test_a_query_over_its_time_limit_says_so(shop: Path) -> None:
 
 
 async def test_quitting_while_it_works_is_clean(shop: Path) -> None:
-    async with run_app(shop, [FOREVER], delay=0.01) as d:
+    async with run_app(shop, [FOREVER], delay=0.05) as d:
         await d.ask("Go on for ever", phase="generating")
         started = time.monotonic()
         await d.press("ctrl+q")
@@ -172,7 +172,7 @@ async def test_quitting_while_it_works_is_clean(shop: Path) -> None:
 
 
 async def test_ctrl_c_stops_and_twice_quits(shop: Path) -> None:
-    async with run_app(shop, [FOREVER], delay=0.01) as d:
+    async with run_app(shop, [FOREVER], delay=0.05) as d:
         await d.ask("Go on for ever", phase="generating")
         await d.press("ctrl+c")
         assert d.bench.phase == "idle"
@@ -416,7 +416,7 @@ async def test_a_question_walks_through_the_earlier_ones(shop: Path) -> None:
 
 
 async def test_a_new_question_replaces_one_that_is_under_way(shop: Path) -> None:
-    async with run_app(shop, {"first": FOREVER, "": "SELECT 'second' AS s"}, delay=0.01) as d:
+    async with run_app(shop, {"first": FOREVER, "": "SELECT 'second' AS s"}, delay=0.05) as d:
         await d.ask("first", phase="generating")
         await d.until(lambda: d.bench.sql.text)
         await d.ask("another")

@@ -97,6 +97,7 @@ async def test_f6_shows_enters_and_hides_it(shop: Path, size: tuple[int, int]) -
 async def test_a_thousand_tables_are_filled_lazily(shop: Path) -> None:
     columns = ", ".join(f"column_{i} TEXT" for i in range(20))
     with contextlib.closing(sqlite3.connect(shop)) as db:
+        db.execute("BEGIN")
         for i in range(1000):
             db.execute(f"CREATE TABLE table_{i} ({columns})")
         db.commit()

@@ -82,6 +82,8 @@ class Workbench(Screen[None]):
         Binding("r", "regenerate", "Another"),
         Binding("x", "explain", "Explain"),
         Binding("escape", "cancel", "Stop"),
+        Binding("f5", "check_and_run", "Check and run"),
+        Binding("escape", "leave_editor", "Leave the editor"),
         Binding("ctrl+n", "new_question", "New question"),
         # Priority only where a text field has the key: it overtakes letters still on their way.
         Binding("ctrl+e", "export", "Export", priority=True),
@@ -403,10 +405,12 @@ class Workbench(Screen[None]):
         self.checked, self.rejection = None, rejection
         self._shown_sql = self.sql.text
         self.phase = "rejected"
+        message = words or rejection.message or "This cannot run."
         names = [name for problem in rejection.problems for name in problem.suggestions]
-        near = f"Near: {', '.join(dict.fromkeys(names))}. " if names else ""
+        unsaid = [one_line(name) for name in dict.fromkeys(names) if name not in message]
+        near = f"Near: {', '.join(unsaid)}. " if unsaid else ""
         retry = "e edits it, r asks for another." if self.question else "e edits it."
-        self.status.show(words or rejection.message or "This cannot run.", near + retry, "error")
+        self.status.show(one_line(message), near + retry, "error")
 
     def action_regenerate(self) -> None:
         self._stop_work()
@@ -446,7 +450,11 @@ class Workbench(Screen[None]):
         if self.checked is not None and self.sql.text == self._shown_sql:
             self.post_message(QueryApproved(self.checked, self.app.limits.rows))
         else:
-            self._check(run=True)
+            self.action_check_and_run()
+
+    def action_check_and_run(self) -> None:
+        self.sql.border_subtitle = "edited"
+        self._check(run=True)
 
     def _check(self, run: bool) -> None:
         database, text = self.database, self.sql.text
@@ -564,19 +572,17 @@ class Workbench(Screen[None]):
 
     # --- stopping and failing -----------------------------------------------------
 
+    def action_leave_editor(self) -> None:
+        self.sql.set_editable(False)
+        if self.checked is not None and self.sql.text == self._shown_sql:
+            self.phase = "proposed"
+            self._describe_query()
+        else:
+            self.phase = "edited"
+            self.status.show("Edited, not checked yet.", "a checks and runs it, e goes on")
+
     def action_cancel(self) -> None:
         was = self.phase
-        if was == "editing":
-            self.sql.set_editable(False)
-            unchanged = self.checked is not None and self.sql.text == self._shown_sql
-            self.phase = "proposed" if unchanged else "edited"
-            if unchanged:
-                self._describe_query()
-            else:
-                self.status.show("Edited, not checked yet.", "a checks and runs it, e goes on")
-            return
-        if not self.busy:
-            return
         waited = seconds(time.monotonic() - self._began)
         self._stop_work()
         if was == "queued":
@@ -660,7 +666,9 @@ class Workbench(Screen[None]):
             case "explain":
                 return free and self.checked is not None and self.phase != "editing"
             case "cancel":
-                return self.busy or self.phase == "editing"
+                return self.busy
+            case "leave_editor" | "check_and_run":
+                return self.phase == "editing"
             case "export":
                 return self.results.has_rows if self.is_mounted else False
         return True

@@ -78,6 +78,19 @@ def _starts_line(
 
 
 class SQLEditor(TextArea):
+    COMPONENT_CLASSES = {
+        "sql--keyword", "sql--function", "sql--string", "sql--number", "sql--comment",
+    }  # fmt: skip
+    DEFAULT_CSS = """
+    SQLEditor {
+        .sql--keyword { color: $text-primary; text-style: bold; }
+        .sql--function { color: $text-accent; }
+        .sql--string { color: $text-success; }
+        .sql--number { color: $text-warning; }
+        .sql--comment { color: $foreground-muted; text-style: italic; }
+    }
+    """
+
     def __init__(self) -> None:
         super().__init__(
             id="sql-editor",
@@ -105,9 +118,12 @@ class SQLEditor(TextArea):
 
     def _follow_theme(self, theme: Theme) -> None:
         """Syntax colours made of the app theme's own, so that all of them fit."""
-        colors = self.app.theme_variables
-        keyword = Style(color=colors["text-primary"], bold=True)
-        quiet = Style(color=colors["foreground-muted"][:7])
+
+        def style(name: str) -> Style:
+            found = self.get_component_rich_style(f"sql--{name}")
+            return Style(color=found.color, bold=found.bold, italic=found.italic)
+
+        keyword, number = style("keyword"), style("number")
         name = f"t2sql-{theme.name}"
         self.register_theme(
             TextAreaTheme(
@@ -116,12 +132,12 @@ class SQLEditor(TextArea):
                     "keyword": keyword,
                     "keyword.operator": keyword,
                     "attribute": keyword,
-                    "function.call": Style(color=colors["text-accent"]),
-                    "string": Style(color=colors["text-success"]),
-                    "number": Style(color=colors["text-warning"]),
-                    "float": Style(color=colors["text-warning"]),
-                    "boolean": Style(color=colors["text-warning"]),
-                    "comment": quiet + Style(italic=True),
+                    "function.call": style("function"),
+                    "string": style("string"),
+                    "number": number,
+                    "float": number,
+                    "boolean": number,
+                    "comment": style("comment"),
                 },
             )
         )
