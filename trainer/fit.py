@@ -83,7 +83,7 @@ def fit(config: Config, *, resume: bool = False, say: Say = print, quiet: bool =
     end = end_marker(base)
     trained = list(data["train"])
     items = tokenize(trained, tokenizer, end)
-    rows = _plan(items, [row["repeat"] for row in trained], config, state.num_processes)
+    rows = plan_rows(items, [row["repeat"] for row in trained], config, state.num_processes)
     sample = heldout_sample(data["heldout"], config.eval_questions)
     say(_summary(base, artefact, rows, items, config))
 
@@ -219,7 +219,7 @@ def end_marker(base: Base) -> str:
     return CHAT_FORMATS[base.chat_format].end
 
 
-def _plan(
+def plan_rows(
     items: Sequence[packing.Item], repeats: Sequence[int], config: Config, world: int
 ) -> list[packing.Row]:
     if config.rows_per_step % world:

@@ -68,7 +68,7 @@ def rows_of_epoch(
         rng.shuffle(places)
         # As few groups as the limits allow, and of equal size: a group of one question
         # pays for a whole prefix.
-        room = max(row_tokens - len(prefix), row_tokens // 2)
+        room = max(row_tokens - len(prefix), row_tokens // 2, 1)
         tokens = sum(len(items[p].segment) for p in places)
         parts = max(-(-len(places) // group_questions), -(-tokens // room))
         size = -(-len(places) // parts)

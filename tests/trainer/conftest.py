@@ -33,7 +33,7 @@ _QUESTIONS = {
         ("shop", "List all titles", "SELECT title FROM item"),
         ("shop", "What was sold?", "SELECT T1.title FROM item AS T1 JOIN sale AS T2 ON T1.id = T2.item_id"),
         ("shop", "Never sold", "SELECT title FROM item WHERE id NOT IN (SELECT item_id FROM sale)"),
-        ("shop", "Broken", "SELECT nothing FROM nowhere"),
+        ("shop", "Broken", "SELECT x FROM nowhere"),
         ("shop", "Cheap or dear", "SELECT title FROM item WHERE price < 3 UNION "
                                   "SELECT title FROM item WHERE price > 6"),
     ],

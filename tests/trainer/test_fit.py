@@ -53,13 +53,7 @@ def test_a_killed_run_resumes_with_the_losses_of_an_unbroken_one(settings, tmp_p
     whole, _ = run(settings, **recipe, out=str(tmp_path / "whole"))
 
     broken = tmp_path / "broken"
-    command = [sys.executable, "-m", "trainer", "fit", "--quiet"]
-    for name, value in (settings | recipe | {"out": str(broken)}).items():
-        flag = name.replace("_", "-")
-        if isinstance(value, bool):
-            command.append(f"--{flag}" if value else f"--no-{flag}")
-        else:
-            command += [f"--{flag}", ",".join(value) if isinstance(value, tuple) else str(value)]
+    command = [sys.executable, "-m", "trainer", *flags(settings | recipe | {"out": str(broken)})]
     root = Path(__file__).resolve().parents[2]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, cwd=root, env=environment)
@@ -86,3 +80,173 @@ def read(folder: Path) -> list[dict]:
     from trainer.fit import read_log
 
     return read_log(folder / "metrics.jsonl")
+
+
+def test_two_processes_learn_what_one_does(settings, tmp_path):
+    """torchrun with two gloo processes: the same rows, the same losses, the same adapter."""
+    import os
+    import subprocess
+    import sys
+
+    import torch
+    from safetensors.torch import load_file
+
+    recipe = {"max_steps": 3, "rows_per_step": 4, "eval_first": False}
+    one, _ = run(settings, **recipe, out=str(tmp_path / "one"))
+    two = tmp_path / "two"
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port",
+         "29517", "-m", "trainer", *flags(settings | recipe | {"out": str(two)})],
+        cwd=root, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    expected, found = losses(one.folder), losses(two)
+    assert list(found) == [1, 2, 3]
+    assert found == pytest.approx(expected, rel=1e-4)
+    # each measures its half, both know all of it
+    scores = [[r for r in read(f) if "eval_loss" in r][0] for f in (one.folder, two)]
+    assert scores[0]["eval_loss"] == pytest.approx(scores[1]["eval_loss"], rel=1e-3)
+    adapters = [load_file(f / "adapter" / "adapter_model.safetensors") for f in (one.folder, two)]
+    for name, weight in adapters[0].items():
+        torch.testing.assert_close(weight, adapters[1][name], rtol=1e-2, atol=1e-3)
+
+
+def flags(settings: dict) -> list[str]:
+    from trainer.sweep import as_flags
+
+    return ["fit", "--quiet", *as_flags(load_config(None, settings))]
+
+
+def test_a_step_must_be_shared_evenly(settings, monkeypatch):
+    from trainer.config import ConfigError
+    from trainer.fit import plan_rows
+    from trainer.packing import Item
+
+    with pytest.raises(ConfigError, match="2 rows a step cannot be shared by 3 processes"):
+        plan_rows([Item((1,), (2, 3), 1)], [1], load_config(None, settings), 3)
+
+
+# --- what goes wrong ----------------------------------------------------------------
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(settings):
+    from trainer.fit import TrainingError
+
+    run(settings, eval_first=False)
+    with pytest.raises(TrainingError, match="already holds a run") as caught:
+        run(settings)
+    assert "--resume" in caught.value.hint
+
+
+def test_a_checkpoint_of_another_config_is_refused_by_name_of_what_differs(settings):
+    from trainer.fit import TrainingError
+
+    run(settings, eval_first=False)
+    with pytest.raises(TrainingError, match=r"learning_rate \(was 0.01, is 0.02\)"):
+        run(settings, eval_first=False, learning_rate=0.02, resume=True)
+    # where it is kept and how often changes no loss
+    run(settings, eval_first=False, save_every=7, resume=True)
+
+
+def test_a_checkpoint_of_another_base_is_refused(settings, tmp_path):
+    from tests.trainer.conftest import make_base
+    from trainer.fit import TrainingError
+
+    base = make_base(tmp_path / "base")
+    run(settings, base=str(base), eval_first=False)
+    import shutil
+
+    shutil.rmtree(base)
+    make_base(base, vocabulary=328)
+    with pytest.raises(TrainingError, match="other weights"):
+        run(settings, base=str(base), eval_first=False, resume=True)
+
+
+def test_a_run_that_diverges_stops_and_says_so(settings, monkeypatch):
+    from trainer import packing
+    from trainer.fit import TrainingError
+
+    real, count = packing.loss_sum, iter(range(100))
+    monkeypatch.setattr(
+        packing, "loss_sum", lambda m, b: real(m, b) * (float("nan") if next(count) >= 4 else 1)
+    )
+    with pytest.raises(TrainingError, match="broke down at step 3: the loss is nan") as caught:
+        run(settings, max_steps=5, save_every=1, eval_first=False)
+    assert "--learning-rate" in caught.value.hint
+    kept = Path(settings["out"]) / "checkpoints"
+    assert sorted(p.name for p in kept.iterdir()) == ["checkpoint-1", "checkpoint-2"]
+
+
+def test_a_jump_of_the_loss_is_noticed(settings, monkeypatch):
+    from trainer import packing
+
+    real, count = packing.loss_sum, iter(range(1000))
+    monkeypatch.setattr(
+        packing, "loss_sum", lambda m, b: real(m, b) * (9 if next(count) == 2 * 22 else 1)
+    )
+    result, said = run(settings, max_steps=24, eval_first=False, learning_rate=1e-5)
+    assert [r["step"] for r in read(result.folder) if r.get("spike")] == [23]
+    assert any("step 23: the loss jumped" in line for line in said)
+
+
+def test_too_little_memory_says_what_to_lower(settings, monkeypatch):
+    from trainer import packing
+    from trainer.fit import TrainingError
+
+    def too_large(model, batch):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried")
+
+    monkeypatch.setattr(packing, "loss_sum", too_large)
+    with pytest.raises(TrainingError, match="not enough memory") as caught:
+        run(settings, eval_first=False)
+    assert "--row-tokens" in caught.value.hint and "--gradient-checkpointing" in caught.value.hint
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(settings, monkeypatch):
+    """The second save fails half-way; the run is gone on with once there is room again."""
+    import torch
+
+    from t2sql_tui.core.errors import T2SQLError
+
+    recipe = {"max_steps": 4, "save_every": 1, "eval_first": False}
+    real = torch.save
+
+    def save(value, path, *args, **kwargs):
+        if "checkpoint-2" in str(path):
+            raise OSError(28, "No space left on device")
+        return real(value, path, *args, **kwargs)
+
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(T2SQLError, match="checkpoint-2 could not be written: No space left") as caught:
+        run(settings, **recipe)
+    assert "--resume" in caught.value.hint
+    kept = Path(settings["out"]) / "checkpoints"
+    assert [p.name for p in kept.iterdir()] == ["checkpoint-1"]
+    monkeypatch.setattr(torch, "save", real)
+    result, _ = run(settings, **recipe, resume=True)
+    assert list(losses(result.folder)) == [1, 2, 3, 4]
+
+
+def test_training_stops_early_and_keeps_the_first_best(settings):
+    result, said = run(settings, max_steps=12, eval_every=1, patience=3, learning_rate=1e-9)
+    assert list(losses(result.folder)) == [1, 2, 3, 4]  # nothing is gained after the first
+    assert any("no gain in 3 measurements" in line for line in said)
+    assert result.best["step"] == 1
+
+
+def test_every_way_to_train_saves_what_it_trained(settings, tmp_path):
+    """Full fine-tuning, DoRA, rsLoRA, checkpointing, no packing, and bfloat16."""
+    for name, fields in {
+        "full": {"method": "full", "learning_rate": 1e-3},
+        "dora": {"dora": True},
+        "rslora": {"rslora": True},
+        "checkpointed": {"gradient_checkpointing": True},
+        "unpacked": {"packing": False, "rows_per_step": 6},
+        "bf16": {"bf16": True},
+        "unfused": {"fused": False, "dropout": 0.1},
+    }.items():
+        result, _ = run(settings, **fields, max_steps=10, eval_first=False, out=str(tmp_path / name))
+        curve = losses(result.folder)
+        assert curve[10] < curve[1], name
+        assert (result.folder / ("model" if name == "full" else "adapter")).is_dir()
