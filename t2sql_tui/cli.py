@@ -340,3 +340,7 @@ def _printable(cell: Any) -> Any:
             for c in cell
         )
     return cell
+
+
+if __name__ == "__main__":
+    main()

@@ -12,6 +12,15 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(Path(__file__).parent))  # for helpers such as tiny_gguf
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on real weights take minutes and need 500 MB: they run where they are asked for."""
+    if not os.environ.get("T2SQL_TEST_MODEL"):
+        skip = pytest.mark.skip(reason="asks a real model; set T2SQL_TEST_MODEL=1 to run it")
+        for item in items:
+            if item.get_closest_marker("model"):
+                item.add_marker(skip)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The data sets: $T2SQL_DATA, else ../shared/data. Skips where there are none."""

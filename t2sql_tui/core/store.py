@@ -57,9 +57,9 @@ def weights_path(spec: ModelSpec) -> Path:
 def merged_path(spec: ModelSpec) -> Path:
     """Where the weights with the adapter merged in are, or will be.
 
-    The name holds a hash of base and adapter, so that a new adapter makes a new file.
+    The name holds a hash of base, adapter and quantisation: another one makes a new file.
     """
-    digest = sha256(spec.sha256.encode())
+    digest = sha256(f"{spec.sha256} {spec.extra.get('quantisation', '')}".encode())
     for file in sorted(spec.adapter.iterdir()) if spec.adapter else ():
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return models_folder() / f"{spec.name}-{digest.hexdigest()[:12]}.gguf"

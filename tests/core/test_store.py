@@ -307,3 +307,5 @@ def test_merged_weights_have_a_name_of_their_own_for_each_adapter(folder, tmp_pa
     (adapter / "adapter_model.safetensors").write_bytes(b"two")
     assert store.merged_path(spec) != first
     assert store.merged_path(replace(spec, sha256="other")) != store.merged_path(spec)
+    other = replace(spec, extra={"quantisation": "q8_0"})
+    assert store.merged_path(other) != store.merged_path(spec)

@@ -1,0 +1,137 @@
+"""Figures of the whole app on this machine: `python scripts/measure_app.py --write`.
+
+Start-up, a warm question and memory, each in a process of its own, the app on the retail demo
+with the default model. --write keeps them in benchmarks/results/app.json and rewrites the
+table in the README; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULT = ROOT / "benchmarks" / "results" / "app.json"
+BEGIN, END = "<!-- app: made by `python scripts/measure_app.py --write` -->", "<!-- /app -->"
+BIG = (  # 100,000 rows with text, out of tables of a few hundred
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
+    "SELECT i, 'customer number ' || i AS name, i * 1.5 AS amount, date('2020-01-01', "
+    "(i % 1000) || ' days') AS day FROM n"
+)
+
+
+def resident_mb() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) / 1024
+
+
+async def session(started: float) -> dict[str, float]:
+    """One session of the app, as a person would have it, without a terminal around it."""
+    from t2sql_tui import demo
+    from t2sql_tui.backends import load_backend
+    from t2sql_tui.core.catalog import find_model
+    from t2sql_tui.core.types import Limits
+    from t2sql_tui.ui.app import T2SQLApp
+
+    folder = Path(tempfile.mkdtemp())
+    spec = find_model()
+    app = T2SQLApp(
+        demo.build("retail", folder),
+        model=spec,
+        backend_factory=lambda on_progress: load_backend(spec, cache_folder=folder / "kv"),
+        demo="retail",
+        limits=Limits(rows=100_000),
+        history_path=folder / "history.sqlite",
+    )
+    seen = {}
+    async with app.run_test(size=(160, 50)) as pilot:
+
+        async def until(true) -> float:
+            begun = time.monotonic()
+            while not true():
+                if time.monotonic() - begun > 300:
+                    raise TimeoutError
+                await pilot.pause(0.01)
+            return time.monotonic() - begun
+
+        async def ask(question: str) -> float:
+            bench, job = app.workbench, app.workbench.job
+            bench.box.focus()
+            bench.box.show(question)
+            await pilot.pause()
+            await pilot.press("enter")
+            return await until(
+                lambda: bench.job > job and bench.phase in ("proposed", "rejected")
+            )
+
+        await pilot.pause()
+        seen["first paint, s"] = time.time() - started
+        await until(lambda: app.workbench.database and app._model_state[0] == "ready")
+        seen["ready for the first question, s"] = time.time() - started
+        await ask("How many stores are there?")
+        seen["warm question, s"] = await ask("How many products are there?")
+        seen["memory after two questions, MB"] = resident_mb()
+        await pilot.press("e")
+        app.workbench.sql.editor.text = BIG
+        await pilot.press("f5")
+        await until(lambda: app.workbench.phase == "done")
+        assert len(app.workbench.results.grid.order) == 100_000
+        await pilot.press("ctrl+end")
+        seen["memory after a 100,000-row result, MB"] = resident_mb()
+    return seen
+
+
+def measure() -> dict[str, float]:
+    seen = {}
+    times = []
+    for _ in range(5):
+        begun = time.monotonic()
+        subprocess.run(
+            [sys.executable, "-m", "t2sql_tui.cli", "--help"], check=True, stdout=subprocess.DEVNULL
+        )
+        times.append(time.monotonic() - begun)
+    seen["`--help`, s"] = min(times)
+    child = subprocess.run(
+        [sys.executable, __file__, "--child", str(time.time())],
+        check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    return seen | json.loads(child.stdout.splitlines()[-1])
+
+
+def table(result: dict) -> str:
+    rows = [f"| {name} | {value:,.2f} |" for name, value in result["figures"].items()]
+    text = "\n".join(["| the app with the default model | |", "|---|---:|", *rows])
+    return f"{BEGIN}\n{text.replace('.00 |', ' |')}\n\n{result['machine']}, {result['date']}.\n{END}"
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--child"]:
+        print(json.dumps(asyncio.run(session(float(sys.argv[2])))))
+        return
+    figures = {k: round(v, 0 if "MB" in k else 2) for k, v in measure().items()}
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    result = {
+        "command": "python scripts/measure_app.py --write",
+        "date": date.today().isoformat(),
+        "machine": f"{model.group(1) if model else 'unknown'}, {os.cpu_count()} cores",
+        "figures": figures,
+    }
+    print(table(result))
+    if "--write" in sys.argv:
+        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        readme = ROOT / "README.md"
+        text = readme.read_text("utf-8")
+        text = re.sub(f"{re.escape(BEGIN)}.*?{END}", lambda _: table(result), text, flags=re.S)
+        readme.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
