@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlglot import Dialect
 
-from t2sql_tui.ui.widgets.sql import lay_out
+from t2sql_tui.ui.widgets.sql import lay_out, lay_out_start
 
 from .conftest import run_app
 
@@ -35,6 +35,12 @@ from .conftest import run_app
 )  # fmt: skip
 def test_clauses_begin_lines(sql: str, shown: str) -> None:
     assert lay_out(sql) == shown
+
+
+def test_sql_in_the_making_is_laid_out_up_to_an_open_quote() -> None:
+    assert lay_out_start("SELECT a FROM t WHERE b = 'x y FR") == "SELECT a\nFROM t\nWHERE b = 'x y FR"
+    assert lay_out_start('SELECT a FROM "order b') == 'SELECT a\nFROM "order b'
+    assert lay_out_start("SELECT a FROM t") == "SELECT a\nFROM t"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from t2sql_tui.core.ask import ask
 from t2sql_tui.core.check import check
 from t2sql_tui.core.database import Database
 from t2sql_tui.core.errors import ModelError, T2SQLError
-from t2sql_tui.core.explain import columns_read, explain, query_plan
 from t2sql_tui.core.names import quote_identifier
 from t2sql_tui.core.prompt import extract_sql
 from t2sql_tui.core.types import (
@@ -52,7 +51,7 @@ from t2sql_tui.ui.widgets.keybar import KeyBar
 from t2sql_tui.ui.widgets.question import QuestionBox
 from t2sql_tui.ui.widgets.results import Results, seconds
 from t2sql_tui.ui.widgets.schema import SchemaPane, SchemaTree
-from t2sql_tui.ui.widgets.sql import SQLPane, lay_out
+from t2sql_tui.ui.widgets.sql import SQLPane, lay_out, lay_out_start
 from t2sql_tui.ui.widgets.status import StatusLine, TopBar
 
 if TYPE_CHECKING:
@@ -321,8 +320,7 @@ class Workbench(Screen[None]):
                     on_attempt=on_attempt,
                     should_stop=self._stopper(job),
                 )
-                reads = columns_read(answer.query, database) if answer.query else {}
-                self.post_message(SQLGenerated(job, answer, reads))
+                self.post_message(SQLGenerated(job, answer, _reads(answer.query, database)))
 
         self._work(generate, "generate")
 
@@ -334,12 +332,14 @@ class Workbench(Screen[None]):
     @on(TextGenerated)
     def _paint_text(self, event: TextGenerated) -> None:
         if event.job == self.job:
-            self.sql.show(extract_sql(event.text) or event.text)
+            sql = extract_sql(event.text)
+            self.sql.show(lay_out_start(sql) if sql else event.text)
 
     @on(AttemptRejected)
     def _say_repair(self, event: AttemptRejected) -> None:
         if event.job == self.job:
-            self._busy_words = f"Repairing ({event.number} of 2): {event.rejection.message}"
+            first = event.rejection.problems[0].message  # enough to see that it goes on
+            self._busy_words = f"Repairing ({event.number} of 2): {one_line(first)}"
             self._tick()
 
     @on(SQLGenerated)
@@ -465,9 +465,7 @@ class Workbench(Screen[None]):
         def check_sql() -> None:
             with self._reporting("check", job):
                 verdict = check(text, database)
-                passed = isinstance(verdict, CheckedQuery)
-                reads = columns_read(verdict, database) if passed else {}
-                self.post_message(SQLChecked(job, verdict, run, reads))
+                self.post_message(SQLChecked(job, verdict, run, _reads(verdict, database)))
 
         self._work(check_sql, "check")
 
@@ -704,6 +702,8 @@ class Workbench(Screen[None]):
             self.query_one(SchemaTree).focus()
 
     def action_explain(self) -> None:
+        from t2sql_tui.core.explain import explain, query_plan
+
         database, query = self.database, self.checked
         if database is None or query is None:
             return
@@ -763,6 +763,13 @@ def file_stamp(path: Path) -> tuple[tuple[int, int, int] | None, ...]:
         else:
             stamps.append((found.st_ino, found.st_size, found.st_mtime_ns))
     return tuple(stamps)
+
+
+def _reads(query: object, database: Database) -> dict[str, tuple[str, ...]]:
+    """Tables and columns that a query would read; nothing for what is none. For workers."""
+    from t2sql_tui.core.explain import columns_read  # brings sqlglot, see messages.py
+
+    return columns_read(query, database) if isinstance(query, CheckedQuery) else {}
 
 
 def describe_reads(reads: dict[str, tuple[str, ...]], schema: Schema) -> str:

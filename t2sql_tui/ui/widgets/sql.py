@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from rich.style import Style
-from sqlglot import Dialect
-from sqlglot.errors import SqlglotError
-from sqlglot.tokens import TokenType
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -13,17 +10,12 @@ from textual.theme import Theme
 from textual.widgets import TextArea
 from textual.widgets.text_area import TextAreaTheme
 
-# Clauses that begin a line of their own.
-_CLAUSES = {
-    TokenType.SELECT, TokenType.FROM, TokenType.WHERE, TokenType.GROUP_BY, TokenType.HAVING,
-    TokenType.ORDER_BY, TokenType.LIMIT, TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT,
-    TokenType.WINDOW, TokenType.VALUES,
-}  # fmt: skip
-_JOIN_WORDS = {
-    TokenType.JOIN, TokenType.LEFT, TokenType.RIGHT, TokenType.FULL, TokenType.INNER,
-    TokenType.CROSS, TokenType.NATURAL, TokenType.OUTER,
-}  # fmt: skip
-_SUBQUERY_STARTS = (TokenType.SELECT, TokenType.WITH, TokenType.VALUES)
+# Names of sqlglot's token types. Clauses begin a line of their own.
+_CLAUSES = frozenset(
+    "SELECT FROM WHERE GROUP_BY HAVING ORDER_BY LIMIT UNION EXCEPT INTERSECT WINDOW VALUES".split()
+)
+_JOIN_WORDS = frozenset("JOIN LEFT RIGHT FULL INNER CROSS NATURAL OUTER".split())
+_SUBQUERY_STARTS = ("SELECT", "WITH", "VALUES")
 
 
 def lay_out(sql: str) -> str:
@@ -36,41 +28,50 @@ def lay_out(sql: str) -> str:
     sql = sql.strip()
     if "\n" in sql:
         return sql
+    from sqlglot import Dialect  # 0.15 s that the first paint need not wait for
+    from sqlglot.errors import SqlglotError
+
     try:
         tokens = Dialect.get_or_raise("sqlite").tokenize(sql)
     except SqlglotError:
         return sql
+    kinds = [token.token_type.name for token in tokens]
     pieces: list[str] = []
     nested: list[bool] = []  # per open bracket: does it hold a subquery?
     for place, token in enumerate(tokens):
-        text = sql[token.start : token.end + 1]
-        before = tokens[place - 1] if place else None
-        gap = sql[before.end + 1 : token.start] if before else ""
-        opening = before is not None and before.token_type == TokenType.L_PAREN
-        if not gap.isspace() and gap:
+        kind, before = kinds[place], kinds[place - 1] if place else ""
+        gap = sql[tokens[place - 1].end + 1 : token.start] if place else ""
+        if gap and not gap.isspace():
             pieces.append(gap)  # a comment: leave it alone
-        elif before and _starts_line(token.token_type, before.token_type, nested, opening):
+        elif place and _starts_line(kind, before, nested):
             pieces.append("\n" + "  " * sum(nested))
-        elif token.token_type == TokenType.R_PAREN and nested and nested[-1]:
+        elif kind == "R_PAREN" and nested and nested[-1]:
             pieces.append("\n" + "  " * (sum(nested) - 1))
         else:
             pieces.append(gap)
-        pieces.append(text)
-        if token.token_type == TokenType.L_PAREN:
-            after = tokens[place + 1].token_type if place + 1 < len(tokens) else None
-            nested.append(after in _SUBQUERY_STARTS)
-        elif token.token_type == TokenType.R_PAREN and nested:
+        pieces.append(sql[token.start : token.end + 1])
+        if kind == "L_PAREN":
+            nested.append(place + 1 < len(kinds) and kinds[place + 1] in _SUBQUERY_STARTS)
+        elif kind == "R_PAREN" and nested:
             nested.pop()
     end = tokens[-1].end + 1 if tokens else 0
     return "".join(pieces) + sql[end:]
 
 
-def _starts_line(
-    kind: TokenType, before: TokenType, nested: list[bool], opening: bool
-) -> bool:
+def lay_out_start(sql: str) -> str:
+    """The same for SQL that is still being written: a quote that is open stays as it is."""
+    for quote in "'", '"':
+        if sql.count(quote) % 2:
+            cut = sql.rindex(quote)
+            start = sql[:cut].rstrip()
+            return lay_out(start) + sql[len(start) :]
+    return lay_out(sql)
+
+
+def _starts_line(kind: str, before: str, nested: list[bool]) -> bool:
     if nested and not nested[-1]:
         return False  # inside a plain bracket, such as OVER (ORDER BY x)
-    if kind in _SUBQUERY_STARTS and opening:
+    if before == "L_PAREN" and kind in _SUBQUERY_STARTS:
         return True
     if kind in _JOIN_WORDS:
         return before not in _JOIN_WORDS
@@ -181,5 +182,6 @@ class SQLPane(Vertical):
         editor = self.editor
         editor.read_only = not editable
         editor.show_cursor = editable
+        editor.cursor_blink = editable
         self.set_class(editable, "-editing")
         self.border_title = "SQL · editing" if editable else "SQL"
