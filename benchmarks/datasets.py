@@ -76,13 +76,13 @@ def read_spider(
     examples = []
     for name in questions:
         stem = Path(name).stem
-        for place, row in enumerate(_read_list(root / name)):
+        for place, row in enumerate(read_list(root / name)):
             db_id, question, gold = _texts(row, ("db_id", "question", "query"), root / name, place)
             if (only is None or db_id in only) and db_id not in without:
                 examples.append(
                     Example(f"{stem}-{place:04d}", db_id, question, gold, root.name, stem)
                 )
-    entries = _read_list(root / tables) if (root / tables).exists() else []
+    entries = read_list(root / tables) if (root / tables).exists() else []
     return _dataset(examples, root / databases, {entry["db_id"]: entry for entry in entries})
 
 
@@ -99,7 +99,7 @@ def read_bird(root: Path, questions: str | None = None) -> Dataset:
     names = (questions,) if questions else _BIRD_QUESTIONS
     name = next((n for n in names if (root / n).exists()), names[0])
     examples = []
-    for place, row in enumerate(_read_list(root / name)):
+    for place, row in enumerate(read_list(root / name)):
         db_id, question, gold = _texts(row, ("db_id", "question", "SQL"), root / name, place)
         examples.append(
             Example(
@@ -111,7 +111,7 @@ def read_bird(root: Path, questions: str | None = None) -> Dataset:
     folder = next((path for path in folders if path.is_dir()), folders[0])
     stem = Path(name).stem.removesuffix("_sqlite").removeprefix("mini_")
     candidates = (root / f"{stem}_tables.json", root / "tables.json")
-    tables = next((_read_list(path) for path in candidates if path.exists()), [])
+    tables = next((read_list(path) for path in candidates if path.exists()), [])
     return _dataset(examples, folder, {entry["db_id"]: entry for entry in tables})
 
 
@@ -235,7 +235,7 @@ def _texts(row: Any, names: Sequence[str], path: Path, place: int) -> tuple[str,
     return tuple(row[name] for name in names)
 
 
-def _read_list(path: Path) -> list[dict[str, Any]]:
+def read_list(path: Path) -> list[dict[str, Any]]:
     """A JSON file that holds a list."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
@@ -255,7 +255,7 @@ def _read_list(path: Path) -> list[dict[str, Any]]:
 def _read_table(path: Path) -> list[dict[str, Any]]:
     """Rows of a .parquet or a .json file."""
     if path.suffix != ".parquet":
-        return _read_list(path)
+        return read_list(path)
     if not path.exists():
         raise DataError(
             f"There is no {path}.", "Name a copy with --data DIR, or run `benchmarks fetch`."

@@ -330,7 +330,7 @@ def whole_folder(target: Path):
         sync(part)
     except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
-        if isinstance(error, OSError) or "No space left" in str(error):
+        if is_disk_error(error):
             raise disk_error(target, error) from error
         raise
     swap_in(part, target)
@@ -351,6 +351,12 @@ def sync(folder: Path) -> None:
         if path.is_file():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
+
+
+def is_disk_error(error: BaseException) -> bool:
+    """torch and safetensors tell a full disk by the text of errors of their own."""
+    text = str(error)
+    return isinstance(error, OSError) or "No space left" in text or "unexpected pos" in text
 
 
 def disk_error(target: Path, error: BaseException) -> T2SQLError:

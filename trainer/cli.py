@@ -139,13 +139,7 @@ def data(config, recipe: Path | None, base: str | None, report: Path | None) -> 
 
     if base:
         config = replace(config, base=base)
-    with click.progressbar(length=1, label="examples", file=sys.stderr) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
-        artefact = prepare(config, find_base(config), progress)
+    artefact = prepare(config, find_base(config))
     click.echo(data_summary(artefact))
     click.echo(artefact.folder)
     if report:

@@ -16,7 +16,7 @@ import json
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -32,8 +32,6 @@ from trainer.sqlform import STYLES, tables_of, transpile
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
-
-OnProgress = Callable[[int, int], None]
 
 # A gold query of Spider that needs longer says nothing that training needs to wait for.
 PROOF = Limits(rows=1_000_000, seconds=10.0)
@@ -152,10 +150,10 @@ def _spider_syn(config: Config) -> Dataset:
 def _bird_text(root: Path) -> Dataset:
     """BIRD's training questions without its databases (33 GB): tables.json gives empty ones,
     against which the SQL can be prepared, though not judged."""
-    from benchmarks.datasets import _read_list
+    from benchmarks.datasets import read_list
 
     files, entries = {}, {}
-    for entry in _read_list(root / "tables.json"):
+    for entry in read_list(root / "tables.json"):
         target = cache_folder() / "bird" / f"{entry['db_id']}.sqlite"
         if not target.exists():
             _build_empty(entry, target)
@@ -165,7 +163,7 @@ def _bird_text(root: Path) -> Dataset:
             f"bird-{place:04d}", row["db_id"], row["question"], row["SQL"], "bird", "train",
             row.get("evidence") or "",
         )
-        for place, row in enumerate(_read_list(root / "train.json"))
+        for place, row in enumerate(read_list(root / "train.json"))
         if row["db_id"] in files
     )  # fmt: skip
     return Dataset(examples, files, entries)
@@ -221,8 +219,9 @@ def _code_hash() -> str:
     return digest.hexdigest()
 
 
-def prepare(config: Config, base: Base, on_progress: OnProgress | None = None) -> Artefact:
-    """The artefact of a config, made now unless it is there.
+def prepare(config: Config, base: Base, *, quiet: bool = False) -> Artefact:
+    """The artefact of a config, made now (under a progress bar unless `quiet`) if it is not
+    there yet.
 
     Raises: DataError for a source that is missing, empty or damaged, or splits that share
     a database; ModelError for an unknown prompt version or chat format.
@@ -242,7 +241,7 @@ def prepare(config: Config, base: Base, on_progress: OnProgress | None = None) -
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
     folder = cache_folder() / "data" / key
     if not (folder / "data.json").exists():
-        _make(folder, config, base, train, heldout, sources, on_progress)
+        _make(folder, config, base, train, heldout, sources, quiet)
     return open_artefact(folder)
 
 
@@ -317,11 +316,12 @@ def _make(
     train: Sequence[Dataset],
     heldout: Dataset,
     sources: dict[str, Any],
-    on_progress: OnProgress | None,
+    quiet: bool,
 ) -> None:
     from datasets import Dataset as Table_
     from datasets import DatasetDict
     from datasets.utils.logging import disable_progress_bar
+    from tqdm import tqdm
 
     from benchmarks.provenance import provenance
 
@@ -331,15 +331,14 @@ def _make(
     held = [(e, heldout) for e in heldout.examples]
     examples = _at_most(config.max_examples, examples, config.data_seed)
     held = _at_most(config.max_heldout, held, config.data_seed)
-    total = len(examples) + len(held)
-    rows: dict[str, list[Row]] = {"train": [], "heldout": []}
-    done = 0
+    rows: dict[str, list[Row]] = {}
     for split, chosen in (("train", examples), ("heldout", held)):
-        for example, dataset in sorted(chosen, key=lambda pair: (pair[0].database, pair[0].id)):
-            rows[split] += maker.rows(example, dataset, measured=split == "heldout")
-            done += 1
-            if on_progress:
-                on_progress(done, total)
+        chosen = sorted(chosen, key=lambda pair: (pair[0].database, pair[0].id))
+        rows[split] = [
+            row
+            for example, dataset in tqdm(chosen, split, unit=" examples", disable=quiet)
+            for row in maker.rows(example, dataset, measured=split == "heldout")
+        ]
     for split in rows:
         if not rows[split]:
             raise DataError(

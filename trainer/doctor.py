@@ -44,7 +44,7 @@ def doctor(config: Config, say: Callable[[str], None]) -> bool:
     check("base", True, f"{base.name}, chat format {base.chat_format}", began)
 
     began = time.monotonic()
-    artefact = prepare(small, base)
+    artefact = prepare(small, base, quiet=True)
     rows = list(artefact.load()["train"])
     check("data", True, f"{len(rows)} examples, {artefact.about['rejected']} left out", began)
 

@@ -32,6 +32,7 @@ from trainer.base import (
     add_adapter,
     disk_error,
     find_base,
+    is_disk_error,
     load_model,
     load_tokenizer,
     swap_in,
@@ -199,15 +200,7 @@ def _artefact(
                 f"It needs those of hash {run['base']['sha256'][:16]}...",
             )
         return open_artefact(Path(run["data"]))
-    from tqdm import tqdm
-
-    with tqdm(desc="data", unit=" examples", disable=quiet, leave=False) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        artefact = prepare(config, base, progress)
+    artefact = prepare(config, base, quiet=quiet)
     if artefact.about["rejected"]:
         say(f"{artefact.about['rejected']} examples were left out: {artefact.folder}/rejected.jsonl")
     return artefact
@@ -458,13 +451,10 @@ def _make_trainer(
                 super()._save_checkpoint(model, trial)
                 sync(part)
             except Exception as error:
-                # torch's and safetensors' own errors tell a full disk by their text alone
-                if isinstance(error, OSError) or "No space left" in str(error) or (
-                    "unexpected pos" in str(error) or "write" in str(error).lower()
-                ):
-                    shutil.rmtree(part, ignore_errors=True)
-                    raise disk_error(folder / "checkpoints" / name, error) from error
-                raise
+                if not is_disk_error(error):
+                    raise
+                shutil.rmtree(part, ignore_errors=True)
+                raise disk_error(folder / "checkpoints" / name, error) from error
             self.accelerator.wait_for_everyone()
             if self.accelerator.is_main_process:
                 swap_in(part / name, folder / "checkpoints" / name)

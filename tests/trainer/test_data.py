@@ -15,7 +15,7 @@ from trainer.data import prepare, pruned, read_source, shuffled
 
 def make(settings, **more):
     config = load_config(None, settings | more)
-    return prepare(config, find_base(config))
+    return prepare(config, find_base(config), quiet=True)
 
 
 def rows(artefact, split="train"):
@@ -167,3 +167,28 @@ def test_the_report_is_one_page_with_every_picture(settings, tmp_path):
         assert title in markdown and (tmp_path / "report" / "plots" / f"{name}.png").is_file()
     assert "questions in both, word for word" in markdown
     assert "hardness: easy" in data_summary(artefact)
+
+
+@pytest.mark.model
+def test_the_trainer_and_llama_cpp_read_the_same_tokens(data_dir):
+    """Prompts of the default model, by transformers' tokenizer and by the GGUF's own."""
+    from llama_cpp import Llama
+
+    from t2sql_tui.core.prompt import build_prompt
+    from t2sql_tui.core.types import Question
+    from trainer.base import load_tokenizer, token_ids
+    from trainer.data import schema_of
+
+    try:
+        base = find_base(load_config(None))
+    except ModelError as error:
+        pytest.skip(error.message)
+    tokenizer = load_tokenizer(base)
+    gguf = Llama(base.source, vocab_only=True, verbose=False)
+    for name in ("flight_1", "soccer_1", "wrestler", "yelp"):
+        schema = schema_of(data_dir / "spider" / "database" / name / f"{name}.sqlite")
+        for version in ("v1", "v2"):
+            prompt = build_prompt(schema, Question("Où est l'\u0153uf <|im_end|> 12345?"), version=version)
+            for text in (prompt.prefix, prompt.suffix, "SELECT 'é' FROM x<|im_end|>"):
+                expected = gguf.tokenize(text.encode(), add_bos=False, special=True)
+                assert list(token_ids(tokenizer, text)) == expected

@@ -96,8 +96,8 @@ def test_two_processes_learn_what_one_does(settings, tmp_path):
     two = tmp_path / "two"
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port",
-         "29517", "-m", "trainer", *flags(settings | recipe | {"out": str(two)})],
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         "-m", "trainer", *flags(settings | recipe | {"out": str(two)})],
         cwd=root, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
