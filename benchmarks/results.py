@@ -269,9 +269,8 @@ def markdown_table(several: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for results in several:
         identity, measures = results["identity"], results["measures"]
-        suite = identity["suite"]
-        if results["answered"] < identity.get("of", 0):
-            suite += f" ({results['answered']:,} of {identity['of']:,})"
+        answered, of = results["answered"], identity.get("of", 0)
+        suite = f"{identity['suite']} ({answered:,}{f' of {of:,}' if answered < of else ''})"
         fast = results["speed"]
         rows.append((
             suite,
