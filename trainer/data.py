@@ -336,7 +336,7 @@ def _make(
         chosen = sorted(chosen, key=lambda pair: (pair[0].database, pair[0].id))
         rows[split] = [
             row
-            for example, dataset in tqdm(chosen, split, unit=" examples", disable=quiet)
+            for example, dataset in tqdm(chosen, split, unit=" examples", disable=quiet or None)
             for row in maker.rows(example, dataset, measured=split == "heldout")
         ]
     for split in rows:

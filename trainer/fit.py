@@ -476,8 +476,8 @@ def _make_trainer(
 
             self.bar = tqdm(
                 total=state.max_steps, initial=state.global_step, unit="step",
-                disable=quiet or not log.main, smoothing=0.1,
-            )  # fmt: skip
+                disable=quiet or not log.main or None, smoothing=0.1,
+            )  # fmt: skip; None: off where nobody watches
 
         def on_step_begin(self, args, state, control, **kwargs):
             self.began = time.monotonic()
@@ -510,14 +510,17 @@ def _make_trainer(
                 line["spike"] = True
                 say(f"step {step}: the loss jumped to {loss:.3f}, twice what it was")
             log.add(line)
-            if self.bar is not None:
-                self.bar.update(step - self.bar.n)
-                done = log.measurements()
-                accuracy = f"{done[-1]['execution_accuracy']:.3f}" if done else "-"
-                self.bar.set_postfix_str(
-                    f"loss {loss:.3f}, accuracy {accuracy}, {tokens / seconds:.0f} tokens/s, "
-                    f"{shown / seconds:.2f} examples/s"
-                )
+            self.bar.update(step - self.bar.n)
+            done = log.measurements()
+            accuracy = f"{done[-1]['execution_accuracy']:.3f}" if done else "-"
+            status = (
+                f"loss {loss:.3f}, accuracy {accuracy}, {tokens / seconds:.0f} tokens/s, "
+                f"{shown / seconds:.2f} examples/s"
+            )
+            self.bar.set_postfix_str(status)
+            if self.bar.disable and not quiet and step % 10 == 0:  # a log file wants few lines
+                left = (state.max_steps - step) * seconds / 60
+                say(f"step {step}/{state.max_steps}: {status}, about {left:.0f} minutes left")
 
         def on_evaluate(self, args, state, control, metrics=None, **kwargs):
             say(
