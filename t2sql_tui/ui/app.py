@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import platformdirs
 from textual import on, work
@@ -25,7 +25,7 @@ from t2sql_tui.core.ask import prompt_for
 from t2sql_tui.core.database import open_database
 from t2sql_tui.core.errors import T2SQLError
 from t2sql_tui.core.types import Backend, GenerationSettings, Limits, ModelSpec, Question
-from t2sql_tui.ui.cells import byte_size
+from t2sql_tui.ui.cells import byte_size, one_line
 from t2sql_tui.ui.history import Entry, History, HistoryError
 from t2sql_tui.ui.messages import (
     DatabaseOpened,
@@ -122,7 +122,7 @@ class T2SQLApp(App[None]):
 
     @staticmethod
     def _title_of(path: Path, demo: str | None) -> str:
-        return f"{demo} (demo)" if demo else path.name
+        return f"{demo} (demo)" if demo else one_line(path.name)
 
     @property
     def workbench(self) -> Workbench | None:
@@ -174,7 +174,7 @@ class T2SQLApp(App[None]):
             if old:
                 old.leave()
         bench.attach(event.database, event.key, examples, event.earlier)
-        self._warm()
+        self.warm()
         if event.recall:
             bench.recall(*event.recall)
 
@@ -209,11 +209,11 @@ class T2SQLApp(App[None]):
         self._loading = False
         self.model_name = event.backend.spec.name
         self._show_model_as("ready")
-        self._warm()
+        self.warm()
         if self.workbench:
             self.workbench.take_queued()
 
-    def _warm(self) -> None:
+    def warm(self) -> None:
         """Let the model read the schema before the first question needs it."""
         bench, backend = self.workbench, self.backend
         if bench is None or bench.database is None or backend is None:
@@ -292,7 +292,7 @@ class T2SQLApp(App[None]):
             if not isinstance(self.screen, OpenScreen):
                 bench = self.workbench
                 if bench and bench.database:
-                    self.notify(event.error.hint, title=event.error.message, severity="error")
+                    self._notify_of(event.error, "error")
                     return
                 if bench:
                     await self.pop_screen()
@@ -302,7 +302,11 @@ class T2SQLApp(App[None]):
             picker.show_error(event.error)
         elif event.work == "history" and not self._history_warned:
             self._history_warned = True
-            self.notify(event.error.hint, title=event.error.message, severity="warning")
+            self._notify_of(event.error, "warning")
+
+    def _notify_of(self, error: T2SQLError, severity: Literal["warning", "error"]) -> None:
+        title = one_line(error.message)
+        self.notify(one_line(error.hint), title=title, severity=severity, markup=False)
 
     # --- history ------------------------------------------------------------------
 
@@ -337,12 +341,12 @@ class T2SQLApp(App[None]):
     # --- choosing a file ----------------------------------------------------------
 
     def show_picker(self) -> AwaitMount:
-        from t2sql_tui.ui.screens.open import OpenScreen
+        from t2sql_tui.ui.screens.open import OpenScreen, current_folder
 
         bench = self.workbench
         database = bench.database if bench else None
         is_demo = bench is not None and bench.history_key.startswith("demo:")
-        folder = database.path.parent if database and not is_demo else Path.cwd()
+        folder = database.path.parent if database and not is_demo else current_folder()
         return self.push_screen(OpenScreen(self.history, folder, may_leave=database is not None))
 
     # --- copying and leaving ------------------------------------------------------

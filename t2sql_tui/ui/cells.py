@@ -12,7 +12,10 @@ Kind = Literal["null", "number", "text", "blob"]
 
 # C0 and C1 controls, DEL, line and paragraph separators, and what reorders text
 # (bidirectional marks): any of them could move the cursor or forge a neighbouring cell.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+# Lone surrogates (file names that are not UTF-8) cannot be written to a terminal at all.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 _SYMBOLS = {"\n": "↵", "\r": "␍", "\t": "⇥", "\x7f": "␡"}
 
 

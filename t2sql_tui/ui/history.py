@@ -126,7 +126,7 @@ class History:
             db = self._connect()
             with closing(db), db:
                 yield db
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeError) as error:
             raise HistoryError(
                 f"The history file cannot be used: {error}.",
                 f"It is {self.path}. The app works without it.",

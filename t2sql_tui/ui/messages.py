@@ -48,6 +48,9 @@ class ModelProgressed(Message):
     done: int
     total: int
 
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, ModelProgressed)
+
 
 @dataclass
 class ModelLoaded(Message):
@@ -134,6 +137,9 @@ class RowsFetched(Message):
 class ExportProgressed(Message):
     rows: int
     total: int
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, ExportProgressed)
 
 
 @dataclass

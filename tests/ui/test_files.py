@@ -200,6 +200,29 @@ async def test_a_deleted_file_is_said_and_the_rows_stay(shop: Path) -> None:
         await picker(d)
 
 
+async def test_strange_names_of_files(folder: Path) -> None:
+    odd = folder / "[bold]o\nd[nope].sqlite"
+    odd.write_bytes((folder / "shop.sqlite").read_bytes())
+    try:
+        undecodable = folder / os.fsdecode(b"caf\xe9.sqlite")
+        undecodable.write_bytes((folder / "shop.sqlite").read_bytes())
+    except OSError:
+        undecodable = odd  # a file system that takes UTF-8 alone
+    async with run_app(undecodable) as d:
+        await d.ask("Who?")
+        await d.press("a")
+        await d.until(lambda: d.bench.phase == "done")
+        await d.press("ctrl+o")
+        screen = await picker(d)
+        assert "shop.sqlite" in titles(screen)
+        d.app.open_file(odd)
+        await d.until(lambda: d.app.workbench and d.bench.file_name == "[bold]o↵d[nope].sqlite")
+        await d.ready()
+        odd.unlink()
+        d.app.open_file(odd)
+        await d.pilot.pause(0.3)
+
+
 def test_what_counts_as_a_sqlite_file(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -30,8 +30,9 @@ PICTURE = Path(__file__).parent.parent.parent / "docs" / "screenshot.svg"
 UPDATE = bool(os.environ.get("UPDATE_GOLDEN"))
 
 BEST_SELLERS = (
-    "SELECT p.name, SUM(oi.quantity) AS units_sold FROM order_items AS oi JOIN products AS p"
-    " ON p.id = oi.product_id GROUP BY p.id ORDER BY units_sold DESC LIMIT 5"
+    "SELECT p.name AS product, c.name AS category, SUM(oi.quantity) AS units FROM order_items"
+    " AS oi JOIN products AS p ON p.id = oi.product_id JOIN categories AS c ON c.id ="
+    " p.category_id GROUP BY p.id ORDER BY units DESC LIMIT 12"
 )
 REPLIES = {
     "units": BEST_SELLERS,
@@ -89,7 +90,7 @@ async def ask_and_run(d: Driver, question: str) -> None:
 async def test_the_states_of_a_session(shop_demo: Path, size: tuple[int, int]) -> None:
     async with run_app(shop_demo, REPLIES, size=size) as d:
         await compare(d, "start")
-        await d.ask("Which five products have sold the most units?")
+        await d.ask("Which twelve products sold the most units, and in which category?")
         await compare(d, "proposed")
         await d.press("x")
         await compare(d, "explained")
@@ -118,7 +119,7 @@ async def test_the_dialogs(
 ) -> None:
     async with run_app(shop_demo, REPLIES, size=size) as d:
         await ask_and_run(d, "All orders?")
-        await ask_and_run(d, "Which five products have sold the most units?")
+        await ask_and_run(d, "Which twelve products sold the most units, and in which category?")
         await d.until(lambda: not [w for w in d.app.workers if w.group == "history" and w.is_running])
         await d.press("f8")
         await compare(d, "history")
@@ -138,9 +139,9 @@ async def test_the_dialogs(
 async def test_the_picture_of_the_readme(shop_demo: Path) -> None:
     """The default theme, a demo, a question with its rows."""
     async with run_app(
-        shop_demo, REPLIES, size=(120, 36), demo="ecommerce", model_name="qwen2.5-coder-0.5b"
+        shop_demo, REPLIES, size=(120, 32), demo="ecommerce", model_name="qwen2.5-coder-0.5b"
     ) as d:
-        await ask_and_run(d, "Which five products have sold the most units?")
+        await ask_and_run(d, "Which twelve products sold the most units, and in which category?")
         await d.press("f6", "down", "enter", "f2", "end")
         await d.press("f5")
         await d.pilot.pause(0.1)

@@ -7,6 +7,7 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import TextArea
 
@@ -28,7 +29,9 @@ class CellScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         text, description = view_text(self.value)
         with Vertical(classes="dialog") as dialog:
-            dialog.border_title = f"{one_line(self.column)} · row {self.row + 1:,} · {description}"
+            dialog.border_title = Content(
+                f"{one_line(self.column)} · row {self.row + 1:,} · {description}"
+            )
             dialog.border_subtitle = "c copies · Esc closes"
             area = TextArea(
                 text,

@@ -21,6 +21,7 @@ from t2sql_tui.core.types import CheckedQuery, Limits, QueryResult
 from t2sql_tui.ui.cells import byte_size
 from t2sql_tui.ui.messages import ExportFinished, ExportProgressed, WorkFailed
 from t2sql_tui.ui.screens.confirm import ConfirmScreen
+from t2sql_tui.ui.screens.open import current_folder
 from t2sql_tui.ui.widgets.grid import ResultGrid
 from t2sql_tui.ui.widgets.results import MAX_ROWS
 
@@ -56,7 +57,7 @@ class ExportScreen(ModalScreen[None]):
                 id="format",
             )
             yield Label("File")
-            yield Input(str(Path.cwd() / f"{self.file_stem}.csv"), id="path", compact=True)
+            yield Input(str(current_folder() / f"{self.file_stem}.csv"), id="path", compact=True)
             yield Static(self._extent(shown, result), id="extent")
             if result.truncated == "rows" and self.checked:
                 # On only where nothing was filtered out on purpose.
@@ -170,7 +171,10 @@ class ExportScreen(ModalScreen[None]):
     def _finished(self, event: ExportFinished) -> None:
         self.saving = False
         self.app.notify(
-            f"{event.rows:,} rows, {byte_size(event.size)}", title=f"Saved {event.path}", timeout=6
+            f"{event.rows:,} rows, {byte_size(event.size)}",
+            title=f"Saved {event.path}",
+            timeout=6,
+            markup=False,
         )
         self.dismiss()
 

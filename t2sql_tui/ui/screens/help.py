@@ -42,6 +42,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("e", "edit it; F5 checks and runs, Esc leaves the editor"),
             ("r", "ask the model for another"),
             ("x", "explain it in words"),
+            ("c", "copy it"),
         ),
     ),
     (

@@ -117,7 +117,7 @@ class HistoryScreen(ModalScreen[tuple[Entry, bool] | None]):
         try:
             self.history.forget(self.entries[place].id)
         except HistoryError as error:
-            self.notify(error.hint, title=error.message, severity="error")
+            self.notify(error.hint, title=error.message, severity="error", markup=False)
             return
         self._search(self.query_one(Input).value)
         if self.entries:

@@ -80,8 +80,9 @@ class OpenScreen(ModalScreen[None]):
         self.query_one(Input).focus()
 
     def show_error(self, error: T2SQLError) -> None:
+        message, hint = one_line(error.message), one_line(error.hint)
         self.query_one("#open-error", Static).update(
-            Content.assemble((f"✗ {error.message}", "$text-error"), f"\n{error.hint}" if error.hint else "")
+            Content.assemble((f"✗ {message}", "$text-error"), f"\n{hint}" if hint else "")
         )
 
     # --- the list -----------------------------------------------------------------
@@ -219,13 +220,15 @@ def _in_folder(folder: Path, start: str) -> list[Choice]:
         return [Choice(f"cannot be listed: {error.strerror}")]
     for entry in entries:
         name = entry.name
+        if one_line(name) != name:
+            continue  # a name that can be neither shown nor typed
         if not name.lower().startswith(start.lower()) or (name[0] == "." and not start):
             continue
         path = folder / name
         if entry.is_dir():
-            folders.append(Choice(f"{one_line(name)}/", folder=path))
+            folders.append(Choice(f"{name}/", folder=path))
         elif is_sqlite(path):
-            files.append(Choice(one_line(name), byte_size(path.stat().st_size), file=path))
+            files.append(Choice(name, byte_size(path.stat().st_size), file=path))
     up = [] if start or folder.resolve() == folder.resolve().parent else [Choice("../", folder=folder / "..")]
     found = files + up + folders
     if len(found) > _MOST:
@@ -244,6 +247,14 @@ def is_sqlite(path: Path) -> bool:
             return file.read(16) == b"SQLite format 3\0"
     except OSError:
         return False
+
+
+def current_folder() -> Path:
+    """The working directory, or home where it has been deleted."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path.home()
 
 
 def _short(path: Path) -> str:

@@ -12,6 +12,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import TextArea
@@ -80,6 +81,8 @@ class Workbench(Screen[None]):
         Binding("e", "edit", "Edit"),
         Binding("r", "regenerate", "Another"),
         Binding("x", "explain", "Explain"),
+        Binding("m", "more", "More rows"),
+        Binding("slash", "filter", "Filter"),
         Binding("escape", "cancel", "Stop"),
         Binding("f5", "check_and_run", "Check and run"),
         Binding("escape", "leave_editor", "Leave the editor"),
@@ -254,6 +257,7 @@ class Workbench(Screen[None]):
         assert self.database
         self._stamp = file_stamp(self.database.path)
         self._show_database()
+        self.app.warm()
         self.notify("Read the file again.", timeout=2)
 
     # --- asking -------------------------------------------------------------------
@@ -436,7 +440,7 @@ class Workbench(Screen[None]):
         if self.turn and asking:
             asked = one_line(self.turn.question)
             asked = asked[:39] + "…" if len(asked) > 40 else asked
-            self.box.border_subtitle = f"follows “{asked}”"
+            self.box.border_subtitle = Content(f"follows “{asked}”")
         elif self.turn:
             self.box.border_subtitle = "the next one follows this · ctrl+n starts anew"
         else:
@@ -667,8 +671,10 @@ class Workbench(Screen[None]):
                 return self.busy
             case "leave_editor" | "check_and_run":
                 return self.phase == "editing"
-            case "export":
-                return self.results.has_rows if self.is_mounted else False
+            case "export" | "filter":
+                return self.is_mounted and self.results.has_rows
+            case "more":
+                return free and self.results.has_rows and self.results.can_fetch_more
         return True
 
     def action_question(self) -> None:
@@ -731,6 +737,12 @@ class Workbench(Screen[None]):
     @on(ResultGrid.CellsCopied)
     def _copied(self, event: ResultGrid.CellsCopied) -> None:
         self.app.copy(event.text, event.what)
+
+    def action_filter(self) -> None:
+        self.results.open_filter()
+
+    def action_more(self) -> None:
+        self.results.fetch_more()
 
     def action_export(self) -> None:
         from t2sql_tui.ui.screens.export import ExportScreen

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
@@ -23,11 +22,6 @@ class Results(Vertical):
     """One of: words and example questions; or the grid with its filter."""
 
     BORDER_TITLE = "Results"
-    BINDINGS = [
-        Binding("slash", "filter", "Filter"),
-        Binding("m", "more", "More rows"),
-    ]
-
     @dataclass
     class ExampleChosen(Message):
         question: str
@@ -61,13 +55,6 @@ class Results(Vertical):
     @property
     def has_rows(self) -> bool:
         return self.grid.display
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "filter":
-            return self.grid.display
-        if action == "more":
-            return self.grid.display and self.can_fetch_more
-        return True
 
     @property
     def can_fetch_more(self) -> bool:
@@ -127,12 +114,12 @@ class Results(Vertical):
 
     # --- filter, more, examples ---------------------------------------------------
 
-    def action_filter(self) -> None:
+    def open_filter(self) -> None:
         field = self.query_one("#grid-filter", Input)
         field.display = True
         field.focus()
 
-    def action_more(self) -> None:
+    def fetch_more(self) -> None:
         self.post_message(self.MoreWanted(min(self.limit * 10, MAX_ROWS)))
 
     @on(Input.Changed, "#grid-filter")

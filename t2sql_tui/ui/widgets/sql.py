@@ -6,6 +6,7 @@ from rich.style import Style
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
+from textual.content import Content
 from textual.theme import Theme
 from textual.widgets import TextArea
 from textual.widgets.text_area import TextAreaTheme
@@ -152,6 +153,7 @@ class SQLPane(Vertical):
     # Terminals send ctrl+enter, where they tell it from Enter at all, as ctrl+j.
     BINDINGS = [
         Binding("enter", "screen.approve", "Run", show=False),
+        Binding("c", "copy_sql", "Copy", show=False),
         Binding("ctrl+enter,ctrl+j", "screen.results", "Run", show=False),
     ]
 
@@ -173,10 +175,14 @@ class SQLPane(Vertical):
         """Show SQL that is not to be edited; `note` goes into the frame."""
         self.set_editable(False)
         self.editor.show(sql)
-        self.border_subtitle = note
+        self.border_subtitle = Content(note)
         if note:  # finished; while text streams in, its end is of interest
             self.editor.move_cursor((0, 0))
             self.editor.scroll_home(animate=False)
+
+    def action_copy_sql(self) -> None:
+        if self.text:
+            self.app.copy(self.text, "the SQL")
 
     def set_editable(self, editable: bool) -> None:
         editor = self.editor

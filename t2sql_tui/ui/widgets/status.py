@@ -7,6 +7,8 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Static
 
+from t2sql_tui.ui.cells import one_line
+
 
 class TopBar(Horizontal):
     """The program, the open file, and how the model is doing."""
@@ -53,7 +55,9 @@ class StatusLine(Static):
         self.hint = ""
 
     def show(self, words: str, hint: str = "", tone: str = "") -> None:
+        # Messages may quote names and paths, whatever those hold.
         self.words, self.hint, self.tone = words, hint, tone
+        words, hint = one_line(words), one_line(hint)
         mark, color = self.TONES[tone]
         body = color if tone in ("error", "warning") else ""
         self.update(
