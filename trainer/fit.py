@@ -229,16 +229,13 @@ def plan_rows(
 
 
 def _summary(base, artefact, rows, items, config) -> str:
-    tokens = [
-        sum(len(items[g[0]].prefix) + sum(len(items[p].segment) for p in g) for g in row)
-        for row in rows
-    ]
+    tokens = sum(packing.group_tokens(items, group) for row in rows for group in row)
     shown = sum(len(group) for row in rows for group in row)
     apart = sum(len(items[p]) for row in rows for group in row for p in group)
     return (
         f"{base.name} on {', '.join(config.data)}: {len(rows) // config.rows_per_step} steps of "
-        f"{config.rows_per_step} rows, {shown:,} examples in {sum(tokens):,} tokens "
-        f"({apart / max(1, sum(tokens)):.1f} times fewer than one by one)\n"
+        f"{config.rows_per_step} rows, {shown:,} examples in {tokens:,} tokens "
+        f"({apart / max(1, tokens):.1f} times fewer than one by one)\n"
         f"data: {artefact.folder}"
     )
 
@@ -490,10 +487,7 @@ def _make_trainer(
             per_step = config.rows_per_step
             now = rows[(step - 1) * per_step : step * per_step]
             shown = sum(len(group) for row in now for group in row)
-            tokens = sum(
-                len(items[g[0]].prefix) + sum(len(items[p].segment) for p in g)
-                for row in now for g in row
-            )  # fmt: skip
+            tokens = sum(packing.group_tokens(items, group) for row in now for group in row)
             line = {
                 "step": step, "loss": loss, "learning_rate": logs["learning_rate"],
                 "grad_norm": logs.get("grad_norm"), "examples": shown, "tokens": tokens,

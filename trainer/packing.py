@@ -77,7 +77,7 @@ def rows_of_epoch(
     rows: list[list[Group]] = []
     used = row_tokens + 1
     for group in groups:
-        cost = len(items[group[0]].prefix) + sum(len(items[p].segment) for p in group)
+        cost = group_tokens(items, group)
         if used + cost > row_tokens:
             rows.append([])
             used = 0
@@ -98,6 +98,11 @@ def _cut(places: Sequence[int], items: Sequence[Item], size: int, room: int) -> 
         used += cost
     if group:
         yield tuple(group)
+
+
+def group_tokens(items: Sequence[Item], group: Group) -> int:
+    """Tokens of a group: its prefix once, and every segment."""
+    return len(items[group[0]].prefix) + sum(len(items[place].segment) for place in group)
 
 
 def plan(
