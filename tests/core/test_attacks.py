@@ -58,9 +58,11 @@ CREATE VIEW ladder_0 AS SELECT 1 AS x;
 
 
 def make_victim(folder: Path) -> Path:
+    """Made in a child: it takes more memory than a process may use that once opened a file
+    behind the locks, for SQLite's heap limit is the whole process's and is never raised."""
     path = folder / "victim.sqlite"
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.executescript(VICTIM)
+    code = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.stdin.read())"
+    subprocess.run([sys.executable, "-c", code, path], input=VICTIM, text=True, check=True)
     return path
 
 
