@@ -65,7 +65,7 @@ class Driver:
         once = {id(m): m for m in self.messages if isinstance(m, kinds)}
         return [type(m).__name__ for m in once.values()]
 
-    async def until(self, true: Callable[[], Any], seconds: float = 10.0) -> None:
+    async def until(self, true: Callable[[], Any], seconds: float = 60.0) -> None:
         """Let the app work until `true()`; fails after `seconds`."""
         deadline = time.monotonic() + seconds
         while not true():
@@ -75,7 +75,9 @@ class Driver:
 
     async def ready(self) -> None:
         await self.until(
-            lambda: self.app.workbench and self.bench.database and self.app._model_state[0] == "ready"
+            lambda: (
+                self.app.workbench and self.bench.database and self.app._model_state[0] == "ready"
+            )
         )
 
     async def press(self, *keys: str) -> None:

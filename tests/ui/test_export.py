@@ -104,10 +104,18 @@ async def test_the_open_database_is_never_written(shop: Path) -> None:
     (shop.parent / "link.csv").symlink_to(shop)
     async with run_app(shop) as d:
         screen = await open_export(d)
-        for name in ("shop.sqlite", "same.csv", "link.csv", "shop.sqlite-wal", "sub/../shop.sqlite"):
+        for name in (
+            "shop.sqlite",
+            "same.csv",
+            "link.csv",
+            "shop.sqlite-wal",
+            "sub/../shop.sqlite",
+        ):
             (shop.parent / "sub").mkdir(exist_ok=True)
             await save_to(d, screen, shop.parent / name)
-            await d.until(lambda: "open database itself" in str(screen.query_one("#export-error").content))
+            await d.until(
+                lambda: "open database itself" in str(screen.query_one("#export-error").content)
+            )
             screen._show_error("", "")
         assert d.names(ExportFinished, WorkFailed) == []
     assert hashlib.sha256(shop.read_bytes()).hexdigest() == before
@@ -142,7 +150,9 @@ async def test_escape_stops_an_export_and_leaves_no_file(
             on_progress(step, 1000)
             time.sleep(0.01)
             if should_stop():
-                raise export_module.ExportCancelled("The export was cancelled.", "Nothing was written.")
+                raise export_module.ExportCancelled(
+                    "The export was cancelled.", "Nothing was written."
+                )
 
     monkeypatch.setattr(dialog, "export", slow)
     target = shop.parent / "out.csv"

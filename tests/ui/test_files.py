@@ -84,7 +84,9 @@ async def test_another_file_replaces_the_open_one_and_stops_its_work(folder: Pat
         await d.ready()
         assert [t.name for t in d.bench.database.schema.tables] == ["planets"]
         assert d.bench.query_one(SchemaTree).root.children[0].data.name == "planets"
-        await d.until(lambda: not [w for w in d.app.workers if w.group == "generate" and w.is_running])
+        await d.until(
+            lambda: not [w for w in d.app.workers if w.group == "generate" and w.is_running]
+        )
         assert d.names(SQLGenerated) in ([], ["SQLGenerated"])
         assert d.bench.phase == "idle" and d.bench.sql.text == ""
 
@@ -115,9 +117,7 @@ async def test_folders_are_entered_and_names_completed(folder: Path) -> None:
         ("notes.txt", "not a"),
     ],
 )
-async def test_a_wrong_file_is_an_error_in_the_picker(
-    folder: Path, name: str, words: str
-) -> None:
+async def test_a_wrong_file_is_an_error_in_the_picker(folder: Path, name: str, words: str) -> None:
     async with run_app(folder / "shop.sqlite") as d:
         bench = d.bench
         await d.press("ctrl+o")

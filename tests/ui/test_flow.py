@@ -13,7 +13,7 @@ from textual.widgets import OptionList
 
 from t2sql_tui.backends.scripted import FOREVER, ScriptedBackend
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.types import Limits, ModelSpec
+from t2sql_tui.core.types import GenerationSettings, Limits, ModelSpec
 from t2sql_tui.ui.messages import (
     QueryApproved,
     QuestionSubmitted,
@@ -325,7 +325,7 @@ async def test_a_model_that_misbehaves(
 
 
 async def test_a_model_without_end_is_cut(shop: Path) -> None:
-    async with run_app(shop, [FOREVER]) as d:
+    async with run_app(shop, [FOREVER], settings=GenerationSettings(max_tokens=20)) as d:
         await d.ask("Talk", phase="rejected")
         assert "without an end" in d.status
 

@@ -142,7 +142,8 @@ async def test_null_and_empty_text_look_different_and_numbers_stand_right() -> N
 async def test_every_line_is_exactly_as_wide_as_the_screen() -> None:
     strange = ("日本語テキスト" * 9, "e\u0301" * 50, "a\x1b[31mb", "👨‍👩‍👧" * 20, "\u202eabc")
     result = QueryResult(
-        ("a", "日本", "c\nd", "", "a"), tuple((s, s[::-1], None, b"\x00" * 99, 1e99) for s in strange)
+        ("a", "日本", "c\nd", "", "a"),
+        tuple((s, s[::-1], None, b"\x00" * 99, 1e99) for s in strange),
     )
     async with shown(result, size=(50, 10)) as (grid, pilot, _):
         for x in (*range(0, 40), 200):

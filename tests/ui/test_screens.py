@@ -70,13 +70,17 @@ def screen_text(app: T2SQLApp) -> str:
 
 
 async def compare(d: Driver, state: str) -> None:
-    await d.pilot.pause(0.1)
-    shown = screen_text(d.app)
     file = GOLDEN / f"{d.app.size.width}x{d.app.size.height}" / f"{state}.txt"
     if UPDATE:
+        await d.pilot.pause(1)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(shown, "utf-8")
-    assert shown == file.read_text("utf-8"), f"{state} looks different; see the docstring above"
+        file.write_text(screen_text(d.app), "utf-8")
+    expected = file.read_text("utf-8")
+    for _ in range(20):  # a slow machine may not have painted everything yet
+        await d.pilot.pause(0.1)
+        if (shown := screen_text(d.app)) == expected:
+            break
+    assert shown == expected, f"{state} looks different; see the docstring above"
 
 
 async def ask_and_run(d: Driver, question: str) -> None:
@@ -120,7 +124,9 @@ async def test_the_dialogs(
     async with run_app(shop_demo, REPLIES, size=size) as d:
         await ask_and_run(d, "All orders?")
         await ask_and_run(d, "Which twelve products sold the most units, and in which category?")
-        await d.until(lambda: not [w for w in d.app.workers if w.group == "history" and w.is_running])
+        await d.until(
+            lambda: not [w for w in d.app.workers if w.group == "history" and w.is_running]
+        )
         await d.press("f8")
         await compare(d, "history")
         await d.press("escape", "f1")
@@ -167,7 +173,9 @@ def _words(svg: str) -> str:
     return " ".join(html.unescape(" ".join(texts)).split())
 
 
-@pytest.mark.parametrize("theme", ["textual-light", "nord", "gruvbox", "solarized-light", "ansi-dark"])
+@pytest.mark.parametrize(
+    "theme", ["textual-light", "nord", "gruvbox", "solarized-light", "ansi-dark"]
+)
 async def test_every_theme_draws_every_pane(shop_demo: Path, theme: str) -> None:
     async with run_app(shop_demo, REPLIES) as d:
         if theme not in d.app.available_themes:

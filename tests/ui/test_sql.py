@@ -38,7 +38,9 @@ def test_clauses_begin_lines(sql: str, shown: str) -> None:
 
 
 def test_sql_in_the_making_is_laid_out_up_to_an_open_quote() -> None:
-    assert lay_out_start("SELECT a FROM t WHERE b = 'x y FR") == "SELECT a\nFROM t\nWHERE b = 'x y FR"
+    assert (
+        lay_out_start("SELECT a FROM t WHERE b = 'x y FR") == "SELECT a\nFROM t\nWHERE b = 'x y FR"
+    )
     assert lay_out_start('SELECT a FROM "order b') == 'SELECT a\nFROM "order b'
     assert lay_out_start("SELECT a FROM t") == "SELECT a\nFROM t"
 

@@ -201,7 +201,9 @@ def file_stem(question: str) -> str:
 
 def is_part_of(path: Path, database: Path) -> bool:
     """Is `path` the database, under any name, or one of the files that belong to it?"""
-    if path.resolve() in {database.with_name(database.name + end) for end in ("", "-wal", "-shm", "-journal")}:
+    if path.resolve() in {
+        database.with_name(database.name + end) for end in ("", "-wal", "-shm", "-journal")
+    }:
         return True
     try:
         return path.samefile(database)

@@ -75,7 +75,9 @@ class HistoryScreen(ModalScreen[tuple[Entry, bool] | None]):
         file = "" if entry.database == self.current else f"{_file_name(entry.database)} · "
         title = entry.question or one_line(" ".join(entry.sql.split()))
         return Content.assemble(
-            one_line(title), "\n", (f"  {rows}{file}{ago(now - entry.asked_at)}", "$foreground-muted")
+            one_line(title),
+            "\n",
+            (f"  {rows}{file}{ago(now - entry.asked_at)}", "$foreground-muted"),
         )
 
     @on(OptionList.OptionHighlighted)

@@ -12,7 +12,7 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from t2sql_tui.core.errors import T2SQLError
@@ -63,7 +63,10 @@ class OpenScreen(ModalScreen[None]):
                 yield Static(
                     Content.assemble(
                         ("t2sql", "bold $text-primary"),
-                        ("  ask a database in plain words; it can only be read", "$foreground-muted"),
+                        (
+                            "  ask a database in plain words; it can only be read",
+                            "$foreground-muted",
+                        ),
                     ),
                     classes="lead",
                 )
@@ -229,7 +232,11 @@ def _in_folder(folder: Path, start: str) -> list[Choice]:
             folders.append(Choice(f"{name}/", folder=path))
         elif is_sqlite(path):
             files.append(Choice(name, byte_size(path.stat().st_size), file=path))
-    up = [] if start or folder.resolve() == folder.resolve().parent else [Choice("../", folder=folder / "..")]
+    up = (
+        []
+        if start or folder.resolve() == folder.resolve().parent
+        else [Choice("../", folder=folder / "..")]
+    )
     found = files + up + folders
     if len(found) > _MOST:
         found = [*found[:_MOST], Choice(f"and {len(found) - _MOST:,} more: type to narrow")]

@@ -15,7 +15,6 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.reactive import reactive
 from textual.screen import Screen
-from textual.widgets import TextArea
 
 from t2sql_tui.core.ask import ask
 from t2sql_tui.core.check import check
@@ -26,7 +25,6 @@ from t2sql_tui.core.prompt import extract_sql
 from t2sql_tui.core.types import (
     Answer,
     CheckedQuery,
-    Limits,
     Question,
     Rejection,
     Schema,
@@ -172,9 +170,7 @@ class Workbench(Screen[None]):
 
     # --- the file -----------------------------------------------------------------
 
-    def attach(
-        self, database: Database, key: str, examples: list[str], earlier: list[str]
-    ) -> None:
+    def attach(self, database: Database, key: str, examples: list[str], earlier: list[str]) -> None:
         """Work on this file from now on. `key` names it in the history, `examples` are
         questions to offer, `earlier` those that were asked before."""
         self.database, self.history_key, self.examples = database, key, examples
@@ -233,7 +229,9 @@ class Workbench(Screen[None]):
         if event.gone:
             self.top.show_file(self.file_name, warning="deleted or moved · ctrl+o opens another")
             self.status.show(
-                f"{self.database.path} is gone.", "What you see stays here; ctrl+e saves it.", "warning"
+                f"{self.database.path} is gone.",
+                "What you see stays here; ctrl+e saves it.",
+                "warning",
             )
         else:
             self._changed = True
@@ -284,9 +282,7 @@ class Workbench(Screen[None]):
             self.queued = self.question
             self.phase = "queued"
             self.app.load_model()  # once more, if it failed before
-            self.status.show(
-                "Your question waits for the model.", "Esc takes it back", "busy"
-            )
+            self.status.show("Your question waits for the model.", "Esc takes it back", "busy")
             return
         database, backend = self.database, self.app.backend
         job = self._begin("generating")
@@ -298,7 +294,9 @@ class Workbench(Screen[None]):
         question = Question(self.question, history=(self.turn,) if self.turn else ())
         settings = self.app.settings
         if self._seed:
-            settings = replace(settings, temperature=max(0.7, settings.temperature), seed=self._seed)
+            settings = replace(
+                settings, temperature=max(0.7, settings.temperature), seed=self._seed
+            )
         said: list[str] = []
         painted = 0.0
 
@@ -540,10 +538,6 @@ class Workbench(Screen[None]):
         self._stop_work()
         self._resume_editing()
         self.status.show("Editing.", "F5 checks and runs it, Esc leaves the editor")
-
-    @on(TextArea.Changed, "#sql-editor")
-    def _typed(self, event: TextArea.Changed) -> None:
-        event.stop()
 
     @on(SchemaTree.PreviewRequested)
     def _preview(self, event: SchemaTree.PreviewRequested) -> None:

@@ -11,8 +11,8 @@ from textual.widgets import Static
 # The order in which keys are shown, and so which go first when the line is short.
 _ORDER = (
     "submit", "preview", "insert", "search", "approve", "edit", "regenerate", "explain",
-    "check_and_run", "cancel", "leave_editor", "help", "more", "filter", "sort", "view_cell", "copy", "new_question", "schema",
-    "history", "export", "open",
+    "check_and_run", "cancel", "leave_editor", "help", "more", "filter", "sort", "view_cell",
+    "copy", "new_question", "schema", "history", "export", "open",
 )  # fmt: skip
 
 
@@ -34,7 +34,9 @@ class KeyBar(Static):
         self._show(self.screen)
 
     def _show(self, screen: Screen[object]) -> None:
-        active = [b.binding for b in screen.active_bindings.values() if b.enabled and b.binding.show]
+        active = [
+            b.binding for b in screen.active_bindings.values() if b.enabled and b.binding.show
+        ]
         shown: dict[str, Content] = {}
         palette = self._key("^p", "Commands", "ctrl+p")
         room = self.content_size.width - palette.cell_length - 3
@@ -50,7 +52,9 @@ class KeyBar(Static):
 
     @staticmethod
     def _key(key: str, description: str, press: str) -> Content:
-        part = Content.assemble((key, "bold $text-primary"), (f" {description}", "$foreground-muted"))
+        part = Content.assemble(
+            (key, "bold $text-primary"), (f" {description}", "$foreground-muted")
+        )
         return part.stylize(Style.from_meta({"@click": f"app.simulate_key({press!r})"}))
 
 

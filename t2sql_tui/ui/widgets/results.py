@@ -22,6 +22,7 @@ class Results(Vertical):
     """One of: words and example questions; or the grid with its filter."""
 
     BORDER_TITLE = "Results"
+
     @dataclass
     class ExampleChosen(Message):
         question: str
@@ -73,7 +74,10 @@ class Results(Vertical):
         options.display = bool(examples)
         options.clear_options()
         # Content, not str: a question with [brackets] is no markup.
-        options.add_options(Option(Content.assemble(("› ", "$text-accent"), question)) for question in examples or ())
+        options.add_options(
+            Option(Content.assemble(("› ", "$text-accent"), question))
+            for question in examples or ()
+        )
         self._examples = examples or []
         self.set_stale(False)
         self.border_title = "Try one of these" if examples else "Results"

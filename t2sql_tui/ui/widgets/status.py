@@ -21,7 +21,9 @@ class TopBar(Horizontal):
     def show_file(self, name: str, detail: str = "", warning: str = "") -> None:
         parts = [Content.styled(name, "bold"), Content.styled(f"  {detail}", "$foreground-muted")]
         if warning:
-            parts.append(Content.from_markup("  [$text-warning @click=screen.reload]$w[/]", w=warning))
+            parts.append(
+                Content.from_markup("  [$text-warning @click=screen.reload]$w[/]", w=warning)
+            )
         self.query_one("#file", Static).update(Content("").join(parts))
 
     def show_model(self, name: str, state: str, detail: str = "") -> None:
@@ -62,6 +64,8 @@ class StatusLine(Static):
         body = color if tone in ("error", "warning") else ""
         self.update(
             Content.assemble(
-                (f"{mark} ", color), (words, body), ("  " + hint if hint else "", "$foreground-muted")
+                (f"{mark} ", color),
+                (words, body),
+                ("  " + hint if hint else "", "$foreground-muted"),
             )
         )
