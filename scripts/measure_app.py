@@ -54,23 +54,22 @@ async def session(started: float) -> dict[str, float]:
     seen = {}
     async with app.run_test(size=(160, 50)) as pilot:
 
-        async def until(true) -> float:
+        async def until(true) -> None:
             begun = time.monotonic()
             while not true():
                 if time.monotonic() - begun > 300:
                     raise TimeoutError
                 await pilot.pause(0.01)
-            return time.monotonic() - begun
 
         async def ask(question: str) -> float:
             bench, job = app.workbench, app.workbench.job
             bench.box.focus()
             bench.box.show(question)
             await pilot.pause()
+            begun = time.monotonic()
             await pilot.press("enter")
-            return await until(
-                lambda: bench.job > job and bench.phase in ("proposed", "rejected")
-            )
+            await until(lambda: bench.job > job and bench.phase in ("proposed", "rejected"))
+            return time.monotonic() - begun
 
         await pilot.pause()
         seen["first paint, s"] = time.time() - started

@@ -499,7 +499,7 @@ def _merged_file(
     if not path.exists():
         from t2sql_tui.backends.merge import merge
 
-        quantisation = spec.extra.get("quantisation", "q4_k_m")
+        quantisation = spec.extra.get("quantisation", "q8_0")
         merge(base, spec.adapter, path, quantisation, on_progress=on_progress)
         for older in merged_files(spec):
             if older != path:
