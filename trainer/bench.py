@@ -105,7 +105,9 @@ def _some(rows, count: int) -> list[dict[str, Any]]:
     return chosen[:count]
 
 
-def _time(name: str, config: Config, base: Base, items: Sequence[packing.Item], step: Step) -> Speed:
+def _time(
+    name: str, config: Config, base: Base, items: Sequence[packing.Item], step: Step
+) -> Speed:
     import torch
 
     seed_all(config)

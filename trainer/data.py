@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.datasets import DataError, Dataset
-from t2sql_tui.core.errors import ModelError, T2SQLError
+from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.types import Example, Limits, Question, Schema, Table, ValueMatch
 from trainer.base import Base, cache_folder, load_tokenizer, token_ids, whole_folder, write_json
 from trainer.config import Config

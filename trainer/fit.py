@@ -202,7 +202,9 @@ def _artefact(
         return open_artefact(Path(run["data"]))
     artefact = prepare(config, base, quiet=quiet)
     if artefact.about["rejected"]:
-        say(f"{artefact.about['rejected']} examples were left out: {artefact.folder}/rejected.jsonl")
+        say(
+            f"{artefact.about['rejected']} examples were left out: {artefact.folder}/rejected.jsonl"
+        )
     return artefact
 
 
@@ -472,8 +474,11 @@ def _make_trainer(
             from tqdm import tqdm
 
             self.bar = tqdm(
-                total=state.max_steps, initial=state.global_step, unit="step",
-                disable=quiet or not log.main or None, smoothing=0.1,
+                total=state.max_steps,
+                initial=state.global_step,
+                unit="step",
+                disable=quiet or not log.main or None,
+                smoothing=0.1,
             )  # fmt: skip; None: off where nobody watches
 
         def on_step_begin(self, args, state, control, **kwargs):

@@ -223,7 +223,9 @@ def _batch_cache(states: Sequence[State], length: int):
     cache = DynamicCache()
     for layer in range(len(states[0])):
         keys, values = (
-            torch.stack([pad(s[layer][k], (0, 0, length - s[layer][k].shape[1], 0)) for s in states])
+            torch.stack(
+                [pad(s[layer][k], (0, 0, length - s[layer][k].shape[1], 0)) for s in states]
+            )
             for k in (0, 1)
         )
         cache.update(keys, values, layer)
@@ -258,5 +260,3 @@ def judge(row: dict[str, Any], text: str, dialect: str = "sqlite") -> Prediction
         row["id"], row["database"], row["file"], row["question"], row["gold"], text, sql, correct,
         valid, error,
     )  # fmt: skip
-
-

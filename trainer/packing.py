@@ -304,9 +304,7 @@ def packed_attention(
             # read once and not copied (a quarter faster than repeating them).
             folded = q.reshape(1, shared, -1, width)
             mask = mask.repeat(heads // shared, 1)
-            out.append(
-                attend(folded, k, v, attn_mask=mask[None, None], **options).reshape(q.shape)
-            )
+            out.append(attend(folded, k, v, attn_mask=mask[None, None], **options).reshape(q.shape))
     return torch.cat(out, 2).transpose(1, 2).contiguous(), None
 
 

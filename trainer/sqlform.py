@@ -171,7 +171,11 @@ def _resolve_columns(scope: Scope, schema: Schema, resolved: set[int]) -> None:
     from sqlglot import exp
 
     query = scope.expression
-    outputs = {e.alias.lower() for e in query.selects if e.alias} if isinstance(query, exp.Query) else set()
+    outputs = (
+        {e.alias.lower() for e in query.selects if e.alias}
+        if isinstance(query, exp.Query)
+        else set()
+    )
     derived = any(not isinstance(s, exp.Table) for s in scope.sources.values())
     for column in scope.columns:
         if isinstance(column.this, exp.Star) or column.args.get("db") or id(column) in resolved:
@@ -183,7 +187,12 @@ def _resolve_columns(scope: Scope, schema: Schema, resolved: set[int]) -> None:
             column.set("this", _identifier(spelled))
             bare = where is scope and len(scope.sources) == 1
             column.set("table", None if bare else _identifier(source.alias_or_name))
-        elif column.this.quoted and not column.table and not derived and column.name.lower() not in outputs:
+        elif (
+            column.this.quoted
+            and not column.table
+            and not derived
+            and column.name.lower() not in outputs
+        ):
             column.replace(exp.Literal.string(column.name))
 
 

@@ -74,7 +74,7 @@ def sweep(config: Config, grid: dict[str, list[Any]], say: Say) -> Path:
 
 
 def run_name(values: dict[str, Any]) -> str:
-    """"rank-8_learning_rate-0.0004": what tells a run of a grid from its neighbours."""
+    """ "rank-8_learning_rate-0.0004": what tells a run of a grid from its neighbours."""
     shown = {n: "+".join(v) if isinstance(v, tuple) else v for n, v in values.items()}
     return "_".join(f"{name}-{value}" for name, value in shown.items()).replace("/", "-")
 
@@ -182,7 +182,11 @@ def _plot(rows: Sequence[dict[str, Any]], folder: Path) -> None:
     from trainer.report import pyplot
 
     plt = pyplot()
-    axes_of = {"parameters": "trainable parameters", "gib": "peak memory, GiB", "minutes": "minutes"}
+    axes_of = {
+        "parameters": "trainable parameters",
+        "gib": "peak memory, GiB",
+        "minutes": "minutes",
+    }
     for name, label in axes_of.items():
         figure, axes = plt.subplots(figsize=(6, 3.5))
         for metric in ("execution", "exact", "bleu", "rougeL"):

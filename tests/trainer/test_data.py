@@ -188,7 +188,9 @@ def test_the_trainer_and_llama_cpp_read_the_same_tokens(data_dir):
     for name in ("flight_1", "soccer_1", "wrestler", "yelp"):
         schema = schema_of(data_dir / "spider" / "database" / name / f"{name}.sqlite")
         for version in ("v1", "v2"):
-            prompt = build_prompt(schema, Question("Où est l'\u0153uf <|im_end|> 12345?"), version=version)
+            prompt = build_prompt(
+                schema, Question("Où est l'\u0153uf <|im_end|> 12345?"), version=version
+            )
             for text in (prompt.prefix, prompt.suffix, "SELECT 'é' FROM x<|im_end|>"):
                 expected = gguf.tokenize(text.encode(), add_bos=False, special=True)
                 assert list(token_ids(tokenizer, text)) == expected

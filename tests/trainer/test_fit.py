@@ -218,7 +218,9 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(settings, monkeypatch):
         return real(value, path, *args, **kwargs)
 
     monkeypatch.setattr(torch, "save", save)
-    with pytest.raises(T2SQLError, match="checkpoint-2 could not be written: No space left") as caught:
+    with pytest.raises(
+        T2SQLError, match="checkpoint-2 could not be written: No space left"
+    ) as caught:
         run(settings, **recipe)
     assert "--resume" in caught.value.hint
     kept = Path(settings["out"]) / "checkpoints"
@@ -246,7 +248,9 @@ def test_every_way_to_train_saves_what_it_trained(settings, tmp_path):
         "bf16": {"bf16": True},
         "unfused": {"fused": False, "dropout": 0.1},
     }.items():
-        result, _ = run(settings, **fields, max_steps=10, eval_first=False, out=str(tmp_path / name))
+        result, _ = run(
+            settings, **fields, max_steps=10, eval_first=False, out=str(tmp_path / name)
+        )
         curve = losses(result.folder)
         assert curve[10] < curve[1], name
         assert (result.folder / ("model" if name == "full" else "adapter")).is_dir()
