@@ -83,6 +83,7 @@ class T2SQLApp(App[None]):
         self._factory = backend_factory
         self._loading = False
         self._model_state = ("loading", "")
+        self.model_error: T2SQLError | None = None  # why the last try to load it failed
         folder = Path(platformdirs.user_data_dir("t2sql-tui", appauthor=False))
         self.history = History(history_path or folder / "history.sqlite")
         self._history_warned = False
@@ -184,7 +185,7 @@ class T2SQLApp(App[None]):
         """Load the model unless it is there or on its way."""
         if self._loading or self.backend:
             return
-        self._loading = True
+        self._loading, self.model_error = True, None
 
         def on_progress(done: int, total: int) -> None:
             if self.quitting:
@@ -286,6 +287,7 @@ class T2SQLApp(App[None]):
         if event.work == "load":
             self._loading = False
             self._show_model_as("failed" if self.backend is None else "ready", "")
+            self.model_error = event.error if self.backend is None else None
             if self.workbench:
                 self.workbench.model_failed(event.error)
         elif event.work == "open":

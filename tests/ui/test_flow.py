@@ -12,6 +12,7 @@ import pytest
 from textual.widgets import OptionList
 
 from t2sql_tui.backends.scripted import FOREVER, ScriptedBackend
+from t2sql_tui.core.database import open_database
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.types import GenerationSettings, Limits, ModelSpec
 from t2sql_tui.ui.messages import (
@@ -107,14 +108,25 @@ async def test_a_queued_question_can_be_taken_back(shop: Path) -> None:
         assert d.bench.box.text == "Anything?"
 
 
+@pytest.mark.parametrize("slow_file", [False, True])
 async def test_a_model_that_cannot_be_loaded_is_tried_again_with_the_next_question(
-    shop: Path,
+    shop: Path, monkeypatch: pytest.MonkeyPatch, slow_file: bool
 ) -> None:
     tries = []
+    failed = threading.Event()
+
+    def open_late(path: Path):
+        failed.wait(60)
+        time.sleep(0.2)  # the failure is on screen by now
+        return open_database(path)
+
+    if slow_file:
+        monkeypatch.setattr("t2sql_tui.ui.app.open_database", open_late)
 
     def load(on_progress):
         tries.append(1)
         if len(tries) == 1:
+            failed.set()
             raise ModelError("The weights are damaged.", "Run: t2sql-tui models pull")
         return ScriptedBackend()
 

@@ -212,8 +212,11 @@ class Workbench(Screen[None]):
             self.results.show_words("This file holds no tables.\nOpen another with ctrl+o.")
             self.status.show("Nothing to ask here.", "ctrl+o opens another file")
             return
-        self.status.show("You see the SQL before it runs, and it can only read.")
         self.results.show_words("", self.examples or starters(schema))
+        if error := self.app.model_error:  # it failed before the file was open
+            self.model_failed(error)
+        else:
+            self.status.show("You see the SQL before it runs, and it can only read.")
 
     def _look_at_file(self) -> None:
         """Has somebody else changed the file? Two `stat` calls, so done here."""
