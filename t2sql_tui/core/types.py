@@ -135,12 +135,17 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class GenerationSettings:
-    """`temperature` 0 is greedy; `candidates` is how many answers are wanted."""
+    """`temperature` 0 is greedy; `candidates` is how many answers are wanted at most. With
+    `beam` they are the likeliest that a beam search of that width finds, else samples of
+    which the first is greedy. `constrained` answers name only tables, columns and functions
+    that exist in the open file."""
 
     max_tokens: int = 300
     temperature: float = 0.0
     candidates: int = 1
     seed: int = 0
+    beam: bool = False
+    constrained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +225,9 @@ class Generation:
 
 OnText = Callable[[str], None]
 ShouldStop = Callable[[], bool]
+#: Whether `text` (an answer so far; the whole of it, if the flag is set) can still become
+#: right. May say yes too often, never no too often.
+Allows = Callable[[str, bool], bool]
 
 
 class Backend(Protocol):
@@ -238,9 +246,12 @@ class Backend(Protocol):
         settings: GenerationSettings = GenerationSettings(),
         on_text: OnText | None = None,
         should_stop: ShouldStop | None = None,
+        allows: Allows | None = None,
     ) -> Generation:
-        """Candidates hold raw text only (no SQL, no verdict). `on_text` gets each new
-        piece of the first candidate's text; `should_stop` is asked at every token.
+        """Candidates hold raw text only (no SQL, no verdict), the likeliest first of a beam.
+        `on_text` gets each new piece of the first candidate's text (of a beam: the whole
+        text, at the end); `should_stop` is asked at every token. Tokens that `allows` says
+        no to are not written.
 
         Raises: ModelError.
         """
@@ -309,15 +320,41 @@ class QueryResult:
     elapsed: float = 0.0
 
 
+Sign = Literal["error", "timeout", "empty", "all-null", "cross-product", "unused-join"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of a question: the candidates whose rows are the same.
+
+    `candidate` is the likeliest of them, `votes` how many they are, `share` their part of
+    the probability of all candidates (0 to 1), `signs` what suggests that the SQL is wrong.
+    `result` holds the first rows; None where the SQL was not run or failed.
+    """
+
+    candidate: Candidate
+    votes: int = 1
+    share: float = 1.0
+    signs: tuple[Sign, ...] = ()
+    result: QueryResult | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What `ask()` found: the best candidate, and every generation on the way to it
-    (the first one, then the repairs)."""
+    (the first one, then the repairs).
+
+    `readings` are the different readings of the last generation, best first; the first is
+    that of `candidate`. Empty where candidates were not run. `confidence` is the probability
+    that `candidate` gives the right rows (0 to 1), None where nothing was fitted for the model.
+    """
 
     question: Question
     candidate: Candidate
     generations: tuple[Generation, ...]
     values: tuple[ValueMatch, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    confidence: float | None = None
 
     @property
     def query(self) -> CheckedQuery | None:
