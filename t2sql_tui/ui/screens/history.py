@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import PurePath
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 
 from t2sql_tui.ui.cells import one_line
 from t2sql_tui.ui.history import Entry, History, HistoryError
+from t2sql_tui.ui.widgets.listfield import ListField
 from t2sql_tui.ui.widgets.sql import lay_out
 
 
@@ -37,7 +38,7 @@ class HistoryScreen(ModalScreen[tuple[Entry, bool] | None]):
         with Vertical(classes="dialog -tall") as dialog:
             dialog.border_title = "History"
             dialog.border_subtitle = "Enter brings it back · F5 runs it · ctrl+d forgets it"
-            yield Input(placeholder="Search questions, SQL and files", compact=True)
+            yield ListField(placeholder="Search questions, SQL and files", compact=True)
             yield OptionList(id="entries", compact=True)
             yield Static(id="entry-sql")
 
@@ -94,17 +95,6 @@ class HistoryScreen(ModalScreen[tuple[Entry, bool] | None]):
     @on(Input.Submitted)
     def _submitted(self) -> None:
         self.action_choose(False)
-
-    def on_key(self, event: events.Key) -> None:
-        if event.key in ("up", "down", "pageup", "pagedown") and self.query_one(Input).has_focus:
-            event.stop()
-            options = self.query_one(OptionList)
-            {
-                "up": options.action_cursor_up,
-                "down": options.action_cursor_down,
-                "pageup": options.action_page_up,
-                "pagedown": options.action_page_down,
-            }[event.key]()
 
     def action_choose(self, run: bool) -> None:
         place = self.query_one(OptionList).highlighted

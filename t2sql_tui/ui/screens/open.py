@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -18,6 +18,7 @@ from textual.widgets.option_list import Option
 from t2sql_tui.core.errors import T2SQLError
 from t2sql_tui.ui.cells import byte_size, one_line
 from t2sql_tui.ui.history import History, HistoryError
+from t2sql_tui.ui.widgets.listfield import ListField
 
 _SUFFIXES = (".db", ".db3", ".sqlite", ".sqlite3", ".s3db", ".sl3", ".gpkg")
 _MOST = 500  # entries listed of one folder
@@ -70,7 +71,7 @@ class OpenScreen(ModalScreen[None]):
                     ),
                     classes="lead",
                 )
-            yield Input(id="path", compact=True, placeholder="Path of a file, or pick one below")
+            yield ListField(id="path", compact=True, placeholder="Path of a file, or pick one below")
             yield OptionList(id="files", compact=True)
             yield Static(id="open-error")
 
@@ -184,17 +185,6 @@ class OpenScreen(ModalScreen[None]):
             field = self.query_one(Input)
             field.value = _short(choice.file)
             field.cursor_position = len(field.value)
-
-    def on_key(self, event: events.Key) -> None:
-        if event.key in ("up", "down", "pageup", "pagedown") and self.query_one(Input).has_focus:
-            event.stop()
-            options = self.query_one(OptionList)
-            {
-                "up": options.action_cursor_up,
-                "down": options.action_cursor_down,
-                "pageup": options.action_page_up,
-                "pagedown": options.action_page_down,
-            }[event.key]()
 
     def action_leave(self) -> None:
         if self.query_one(Input).value:
