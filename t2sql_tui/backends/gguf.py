@@ -6,7 +6,7 @@ batches.
 
 How the cells of the KV cache are used: sequence 0 holds the prompt that was asked last;
 what the next prompt shares with it is not evaluated again. Further candidates are
-sequences 1, 2, ... that share the prompt's cells and add their own.
+sequences 1, 2, ... that share the prompt's cells, and those of what they have in common.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ from typing import Any
 import numpy as np
 import platformdirs
 
-from t2sql_tui.backends.decoding import Answer, begin_answers
+from t2sql_tui.backends.decoding import Decoder, Step
 from t2sql_tui.backends.kvcache import PrefixCache, overlap
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.store import OnProgress, merged_files, merged_path
 from t2sql_tui.core.types import (
+    Allows,
+    Candidate,
     Generation,
     GenerationSettings,
     ModelSpec,
@@ -158,6 +160,7 @@ class GGUFBackend:
         self.spec = spec
         self._lock = threading.RLock()
         self._model = self._context = None
+        self._pieces: dict[int, bytes] = {}
         self._cells: list[int] = []  # tokens whose states sequence 0 is known to hold
         path = _checked_file(spec)
         if spec.adapter:
@@ -237,10 +240,11 @@ class GGUFBackend:
         settings: GenerationSettings = GenerationSettings(),
         on_text: OnText | None = None,
         should_stop: ShouldStop | None = None,
+        allows: Allows | None = None,
     ) -> Generation:
         with self._lock:
             self._check_open()
-            return self._generate(prompt, settings, on_text, should_stop)
+            return self._generate(prompt, settings, on_text, should_stop, allows)
 
     def close(self) -> None:
         """Free the memory. Waits for a generation that is under way."""
@@ -261,74 +265,77 @@ class GGUFBackend:
         settings: GenerationSettings,
         on_text: OnText | None,
         should_stop: ShouldStop | None,
+        allows: Allows | None,
     ) -> Generation:
         started = time.perf_counter()
         prefix = self.tokenize(prompt.prefix)
         tokens = prefix + self.tokenize(prompt.suffix)
         count = max(1, min(settings.candidates, MAX_CANDIDATES))
         room = self._check_room(tokens, count)
-        vocabulary = self._vocabulary
-        answers = begin_answers(
-            prompt, settings, count, on_text,
-            new_piece=lambda: self._piece,
-            ends=lambda token: library().llama_vocab_is_eog(vocabulary, token),
-        )
-        cached, first_token, cancelled = 0, 0.0, False
+        vocabulary, is_end = self._vocabulary, library().llama_vocab_is_eog
+        decoder = Decoder(
+            prompt, settings,
+            piece=lambda _, token: self._piece(token),
+            ends=lambda token: is_end(vocabulary, token),
+            on_text=on_text, should_stop=should_stop, allows=allows,
+        )  # fmt: skip
+        cached, first_token = 0, 0.0
+        candidates, finish = (Candidate("", logprob=0.0),) * count, "cancelled"
         try:
             cached = self._evaluate_prefix(prefix, should_stop, wanted=tokens)
             logits = self._evaluate(tokens, should_stop)
             first_token = time.perf_counter() - started
-            cancelled = self._decode(
-                answers, logits, min(settings.max_tokens, room), should_stop
+            candidates, finish = decoder.run(
+                logits, self._new_step(), count, min(settings.max_tokens, room)
             )
         except _Aborted:
-            cancelled = True
-        ended = answers[0].ended
+            pass
         return Generation(
             prompt,
-            tuple(answer.candidate() for answer in answers),
+            candidates,
             self.spec.name,
             prompt_tokens=len(tokens),
             cached_tokens=cached,
-            completion_tokens=sum(len(a.tokens) for a in answers),
+            completion_tokens=sum(candidate.tokens for candidate in candidates),
             first_token_seconds=first_token,
             seconds=time.perf_counter() - started,
-            finish="stop" if ended else "cancelled" if cancelled else "length",
+            finish=finish,
         )
 
-    def _decode(
-        self,
-        answers: Sequence[Answer],
-        logits: np.ndarray,
-        max_tokens: int,
-        should_stop: ShouldStop | None,
-    ) -> bool:
-        """Write the answers, a token each in every step, all in one batch.
+    def _new_step(self) -> Step:
+        """Evaluates the next token of every row, all in one batch.
 
-        `logits` are those after the prompt, shape (vocabulary,). Returns whether it was
-        cancelled.
+        The rows are sequences. A row that goes on in two ways keeps its sequence for the
+        first; the second gets a copy, which shares the cells so far. Sequence 0 is never
+        given to another row: what it holds is what `_cells` says, for the next prompt.
         """
         llama = library()
-        for sequence in range(1, len(answers)):
-            llama.llama_memory_seq_cp(self._memory, 0, sequence, -1, -1)
-        start = len(self._cells)
-        writing = list(enumerate(answers))  # with their sequences
-        rows = [logits] * len(writing)
-        for step in range(max_tokens):
-            for (_, answer), row in zip(writing, rows):
-                answer.write(row)
-            writing = [(sequence, answer) for sequence, answer in writing if not answer.ended]
-            if not writing or step + 1 == max_tokens:
-                return False
-            if should_stop and should_stop():
-                return True
+        sequences, unused = [0], list(range(MAX_CANDIDATES - 1, 0, -1))
+
+        def step(parents: Sequence[int], tokens: Sequence[int]) -> list[np.ndarray]:
+            nonlocal sequences, position
+            for place, sequence in enumerate(sequences):
+                if place not in parents and sequence:
+                    llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+                    unused.append(sequence)
+            rows: list[int] = []
+            for parent in parents:
+                sequence = sequences[parent]
+                if sequence in rows:
+                    llama.llama_memory_seq_cp(self._memory, sequence, unused[-1], -1, -1)
+                    sequence = unused.pop()
+                rows.append(sequence)
+            sequences = rows
             self._decode_batch(
-                [(answer.tokens[-1], start + step, sequence, True) for sequence, answer in writing]
+                [(token, position, row, True) for token, row in zip(tokens, rows, strict=True)]
             )
-            if writing[0][0] == 0:
-                self._cells.append(answers[0].tokens[-1])
-            rows = [self._logits(place) for place in range(len(writing))]
-        return False
+            position += 1
+            if 0 in rows:
+                self._cells.append(tokens[rows.index(0)])
+            return [self._logits(place) for place in range(len(rows))]
+
+        position = len(self._cells)
+        return step
 
     # --- evaluating ---------------------------------------------------------------
 
@@ -408,13 +415,16 @@ class GGUFBackend:
         return np.ctypeslib.as_array(pointer, shape=(self._n_vocab,))
 
     def _piece(self, token: int) -> bytes:
+        if (known := self._pieces.get(token)) is not None:
+            return known
         to_piece = library().llama_token_to_piece
         buffer = ctypes.create_string_buffer(64)
         size = to_piece(self._vocabulary, token, buffer, len(buffer), 0, True)
         if size < 0:  # so many bytes are needed
             buffer = ctypes.create_string_buffer(-size)
             size = to_piece(self._vocabulary, token, buffer, len(buffer), 0, True)
-        return buffer.raw[:size]
+        self._pieces[token] = buffer.raw[:size]
+        return self._pieces[token]
 
     # --- the cells ----------------------------------------------------------------
 

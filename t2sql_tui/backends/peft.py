@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from t2sql_tui.backends.decoding import Answer, begin_answers
+from t2sql_tui.backends.decoding import Decoder, Step
 from t2sql_tui.backends.kvcache import overlap
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.store import OnProgress, models_folder
 from t2sql_tui.core.types import (
+    Allows,
+    Candidate,
     Generation,
     GenerationSettings,
     ModelSpec,
@@ -120,7 +122,7 @@ class PEFTBackend:
         with self._lock:
             self._check_open()
             if tokens := self.tokenize(prefix):
-                self._check_room(tokens, 1)
+                self._check_room(tokens)
                 self._prefix_cache(tokens, should_stop)
 
     def generate(
@@ -129,10 +131,11 @@ class PEFTBackend:
         settings: GenerationSettings = GenerationSettings(),
         on_text: OnText | None = None,
         should_stop: ShouldStop | None = None,
+        allows: Allows | None = None,
     ) -> Generation:
         with self._lock:
             self._check_open()
-            return self._generate(prompt, settings, on_text, should_stop)
+            return self._generate(prompt, settings, on_text, should_stop, allows)
 
     def close(self) -> None:
         """Free the memory. Waits for a generation that is under way."""
@@ -148,69 +151,65 @@ class PEFTBackend:
         settings: GenerationSettings,
         on_text: OnText | None,
         should_stop: ShouldStop | None,
+        allows: Allows | None,
     ) -> Generation:
         started = time.perf_counter()
         prefix, suffix = self.tokenize(prompt.prefix), self.tokenize(prompt.suffix)
         if not suffix:  # the logits after the last token are wanted, so one must be left
             prefix, suffix = prefix[:-1], prefix[-1:]
         count = max(1, settings.candidates)
-        room = self._check_room(prefix + suffix, count)
-        answers = begin_answers(
-            prompt, settings, count, on_text,
-            new_piece=lambda: _Pieces(self._tokenizer),
-            ends=self._ends.__contains__,
-        )
+        room = self._check_room(prefix + suffix)
+        decoder = Decoder(
+            prompt, settings,
+            piece=self._piece, ends=self._ends.__contains__,
+            on_text=on_text, should_stop=should_stop, allows=allows,
+        )  # fmt: skip
         cache, cached = self._prefix_cache(prefix, should_stop)
         logits = None if cache is None else self._evaluate(suffix, cache, should_stop)
         first_token = time.perf_counter() - started
-        cancelled = logits is None or self._decode(
-            answers, logits, cache, min(settings.max_tokens, room), should_stop
-        )
-        ended = answers[0].ended
+        candidates, finish = (Candidate("", logprob=0.0),) * count, "cancelled"
+        if logits is not None:
+            candidates, finish = decoder.run(
+                logits, self._new_step(cache), count, min(settings.max_tokens, room)
+            )
         return Generation(
             prompt,
-            tuple(answer.candidate() for answer in answers),
+            candidates,
             self.spec.name,
             prompt_tokens=len(prefix) + len(suffix),
             cached_tokens=cached,
-            completion_tokens=sum(len(answer.tokens) for answer in answers),
+            completion_tokens=sum(candidate.tokens for candidate in candidates),
             first_token_seconds=first_token,
             seconds=time.perf_counter() - started,
-            finish="stop" if ended else "cancelled" if cancelled else "length",
+            finish=finish,
         )
 
-    def _decode(
-        self,
-        answers: Sequence[Answer],
-        logits: np.ndarray,
-        cache: DynamicCache,
-        max_tokens: int,
-        should_stop: ShouldStop | None,
-    ) -> bool:
-        """Write the answers, a token each in every step, all in one batch.
-
-        `logits` are those after the prompt, shape (vocabulary,). Returns whether it was
-        cancelled.
-        """
+    def _new_step(self, cache: DynamicCache) -> Step:
+        """Evaluates the next token of every row, all in one batch."""
         import torch
 
-        rows = [logits] * len(answers)
-        writing = list(answers)
-        if len(writing) > 1:
-            cache.batch_repeat_interleave(len(writing))
-        for step in range(max_tokens):
-            for answer, row in zip(writing, rows):
-                answer.write(row)
-            going_on = [place for place, answer in enumerate(writing) if not answer.ended]
-            if not going_on or step + 1 == max_tokens:
-                return False
-            if should_stop and should_stop():
-                return True
-            if len(going_on) < len(writing):
-                cache.batch_select_indices(torch.tensor(going_on, device=self._device))
-                writing = [writing[place] for place in going_on]
-            rows = self._forward([[answer.tokens[-1]] for answer in writing], cache)
-        return False
+        rows = 1
+
+        def step(parents: Sequence[int], tokens: Sequence[int]) -> np.ndarray:
+            nonlocal rows
+            if list(parents) != list(range(rows)):
+                cache.batch_select_indices(torch.tensor(list(parents), device=self._device))
+            rows = len(parents)
+            return self._forward([[token] for token in tokens], cache)
+
+        return step
+
+    def _piece(self, tokens: Sequence[int], token: int) -> bytes:
+        """The bytes that `token` adds to the text of `tokens`."""
+        before, after = self._text(tokens), self._text([*tokens, token])
+        return after[len(before) :].encode()
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        text = self._tokenizer.decode(
+            list(tokens), skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        # Half a character: its other half comes, or the answer ends without it.
+        return text.rstrip("\N{REPLACEMENT CHARACTER}")
 
     # --- evaluating ---------------------------------------------------------------
 
@@ -275,9 +274,8 @@ class PEFTBackend:
         if self._model is None:
             raise ModelError(f'The model "{self.spec.name}" was closed.', "Load it again.")
 
-    def _check_room(self, tokens: list[int], candidates: int) -> int:
-        """How many tokens each candidate may write behind the prompt. They share no cells
-        here, so their number does not matter to the context."""
+    def _check_room(self, tokens: list[int]) -> int:
+        """How many tokens each candidate may write behind the prompt."""
         room = self.n_ctx - len(tokens)
         if room < 1:
             raise ModelError(
@@ -286,25 +284,6 @@ class PEFTBackend:
                 "Ask with fewer tables, or a shorter question.",
             )
         return room
-
-
-class _Pieces:
-    """The bytes that each further token adds to the text of those before it."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        self._tokens: list[int] = []
-        self._shown = ""
-
-    def __call__(self, token: int) -> bytes:
-        self._tokens.append(token)
-        text = self._tokenizer.decode(
-            self._tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False
-        )
-        if text.endswith("\N{REPLACEMENT CHARACTER}"):
-            return b""  # half a character; its other half comes, or the answer ends without it
-        fresh, self._shown = text[len(self._shown) :], text
-        return fresh.encode()
 
 
 # --- loading ----------------------------------------------------------------------

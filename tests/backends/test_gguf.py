@@ -37,7 +37,7 @@ def load(tiny_gguf, tmp_path):
 def say(monkeypatch, backend, *tokens):
     """Make the backend choose these tokens in turn, whatever the logits say."""
     script = iter(tokens)
-    monkeypatch.setattr(decoding, "choose", lambda *_: (next(script), -0.5))
+    monkeypatch.setattr(decoding, "choose", lambda *_: next(script))
 
 
 def ids(backend, text):
@@ -78,7 +78,7 @@ def test_characters_that_span_tokens_arrive_whole(load, monkeypatch):
     assert not any("�" in piece for piece in pieces)
     assert answer.finish == "stop"
     assert answer.candidates[0].tokens == answer.completion_tokens == len(ids(backend, text)) + 1
-    assert answer.candidates[0].logprob == pytest.approx(-0.5 * answer.completion_tokens)
+    assert answer.candidates[0].logprob < 0
 
 
 def test_a_stop_string_is_never_shown(load, monkeypatch):

@@ -66,6 +66,26 @@ def test_answers_are_the_same(backends, tokens, candidates):
         assert a.logprob == pytest.approx(b.logprob, abs=0.3)
 
 
+def test_beams_are_the_same(backends):
+    settings = GenerationSettings(12, candidates=3, beam=True)
+    ours, theirs = (backend.generate(PROMPT, settings).candidates for backend in backends)
+    assert [c.text.rstrip("�") for c in ours] == [c.text.rstrip("�") for c in theirs]
+    assert len({c.text for c in ours}) == len(ours) > 1
+    assert [c.logprob for c in ours] == sorted((c.logprob for c in ours), reverse=True)
+
+
+def test_what_is_not_allowed_is_not_written(backends):
+    settings = GenerationSettings(6)
+    for backend in backends:
+        free = backend.generate(PROMPT, settings).candidates[0]
+        letter = free.text[:1]
+        tied = backend.generate(
+            PROMPT, settings, allows=lambda text, whole: letter not in text
+        ).candidates[0]
+        assert tied.text and letter not in tied.text
+        assert tied.logprob < 0
+
+
 def test_pieces_make_up_the_text(peft):
     pieces = []
     answer = peft.generate(PROMPT, GenerationSettings(30), pieces.append)
