@@ -1,14 +1,18 @@
-"""A question in, checked SQL out: prompt, generate, extract, check, and repair."""
+"""A question in, checked SQL out: prompt, generate, extract, check, compare, and repair."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 from t2sql_tui.core.check import check
 from t2sql_tui.core.database import Database
+from t2sql_tui.core.guard import Guard
 from t2sql_tui.core.prompt import build_prompt, extract_sql
+from t2sql_tui.core.rank import read, with_stored_values
 from t2sql_tui.core.types import (
+    Allows,
     Answer,
     Backend,
     Candidate,
@@ -18,13 +22,18 @@ from t2sql_tui.core.types import (
     OnText,
     Prompt,
     Question,
+    Reading,
     Rejection,
+    Schema,
     ShouldStop,
     ValueMatch,
 )
 from t2sql_tui.core.values import find_values
 
 OnAttempt = Callable[[int, Rejection], None]
+
+#: How the app and `t2sql-tui ask` decode.
+APP_SETTINGS = GenerationSettings(candidates=4, beam=True, constrained=True)
 
 
 def ask(
@@ -37,22 +46,27 @@ def ask(
     on_attempt: OnAttempt | None = None,
     should_stop: ShouldStop | None = None,
     repairs: int = 2,
+    compare: bool = False,
 ) -> Answer:
     """The model's SQL for `question`, checked against `database`.
 
-    Where every candidate is rejected, up to `repairs` further prompts show the model its
-    SQL and what was wrong with it; `on_attempt(number, rejection)` announces each. The
-    answer's candidate is the first that passed, else the last that failed; its verdict is
-    None only if `should_stop` ended the work.
+    With `compare` the candidates are run, under the locks and within `rank.LIMITS`, and the
+    answer is that of the best reading; without, it is the first that passed the check. Where
+    every candidate is rejected, up to `repairs` further prompts show the model its SQL and
+    what was wrong with it; `on_attempt(number, rejection)` announces each. The answer's
+    candidate is then the last that failed; its verdict is None only if `should_stop` ended
+    the work.
 
     Raises: ModelError, DatabaseError.
     """
     values = find_values(database, question.text)
     generations: list[Generation] = []
     failed: tuple[str, str] | None = None
+    allows = _guard(database.schema) if settings.constrained else None
+    readings: tuple[Reading, ...] = ()
     for attempt in range(repairs + 1):
         prompt = prompt_for(question, database, backend, values, settings, failed)
-        generation = backend.generate(prompt, settings, on_text, should_stop)
+        generation = backend.generate(prompt, settings, on_text, should_stop, allows)
         if generation.finish == "cancelled":
             candidate = generation.candidates[0] if generation.candidates else Candidate("")
             return Answer(question, candidate, (*generations, generation), values)
@@ -61,16 +75,46 @@ def ask(
         )
         generations.append(generation)
         best = pick(generation)
+        if compare:
+            readings = _compare(generation, database, settings, should_stop)
+            best = readings[0].candidate
         if isinstance(best.verdict, CheckedQuery) or attempt == repairs:
             break
         assert isinstance(best.verdict, Rejection)
         if failed and failed[0] == best.sql:
             # The model repeats itself: greedy decoding would do so for ever.
-            settings = replace(settings, temperature=max(settings.temperature, 0.7))
+            settings = replace(
+                settings, beam=False, temperature=max(settings.temperature, 0.7)
+            )
         failed = (best.sql or best.text[:500], best.verdict.message)
         if on_attempt:
             on_attempt(attempt + 1, best.verdict)
-    return Answer(question, best, tuple(generations), values)
+    return Answer(question, best, tuple(generations), values, readings)
+
+
+def _compare(
+    generation: Generation,
+    database: Database,
+    settings: GenerationSettings,
+    should_stop: ShouldStop | None,
+) -> tuple[Reading, ...]:
+    """The readings of a generation; where the best finds no rows, with the one that looks
+    for the nearest stored values instead."""
+    candidates = generation.candidates
+    readings = read(candidates, database, sampled=not settings.beam, should_stop=should_stop)
+    if "empty" in readings[0].signs:
+        stored = with_stored_values(readings[0].candidate, database)
+        if stored is not None:
+            candidates = (*candidates, stored)
+            readings = read(
+                candidates, database, sampled=not settings.beam, should_stop=should_stop
+            )
+    return readings
+
+
+@lru_cache(maxsize=4)
+def _guard(schema: Schema) -> Allows:
+    return Guard(schema).allows
 
 
 def prompt_for(

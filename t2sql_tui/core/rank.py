@@ -1,0 +1,245 @@
+"""Which candidate answers the question? They are run, grouped by their rows, and ranked."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from t2sql_tui.core.check import check
+from t2sql_tui.core.errors import DatabaseError, QueryStopped
+from t2sql_tui.core.types import (
+    Candidate,
+    CheckedQuery,
+    Limits,
+    QueryResult,
+    Reading,
+    ShouldStop,
+    Sign,
+)
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+    from t2sql_tui.core.database import Database
+
+#: What one candidate may take while candidates are compared, and all of them together.
+LIMITS = Limits(rows=1000, seconds=1.0, bytes=8 * 1024 * 1024)
+SECONDS = 3.0
+#: What a sign costs, in units of log-probability: a reading with it must be exp(so much)
+#: times likelier to be preferred. Chosen on spider-train-holdout.
+COST: dict[Sign, float] = {
+    "error": 100.0,
+    "timeout": 4.0,
+    "cross-product": 2.0,
+    "all-null": 2.0,
+    "empty": 1.0,
+    "unused-join": 0.3,
+}
+
+
+def read(
+    candidates: Sequence[Candidate],
+    database: Database,
+    *,
+    sampled: bool = False,
+    should_stop: ShouldStop | None = None,
+) -> tuple[Reading, ...]:
+    """The readings of judged `candidates`, best first; candidates of the same rows are one.
+
+    A candidate counts by its probability; of `sampled` ones each counts once, because being
+    drawn is what probability did for it. Takes SECONDS at most, however long they would run:
+    what there was no time for has the sign "timeout".
+    """
+    if not candidates:
+        return ()
+    top = max(candidate.logprob or 0.0 for candidate in candidates)
+    groups: dict[object, list[tuple[Candidate, float]]] = {}
+    shown: dict[object, tuple[tuple[Sign, ...], QueryResult | None]] = {}
+    known: dict[str, object] = {}
+    ends = time.monotonic() + SECONDS
+    for number, candidate in enumerate(candidates):
+        weight = 1.0 if sampled else math.exp((candidate.logprob or 0.0) - top)
+        spelling = _spelling(candidate.sql)
+        if spelling not in known:
+            left = min(LIMITS.seconds, ends - time.monotonic())
+            signs, result = _try(candidate, database, left, should_stop)
+            key = _rows_key(result) if result else (number, signs)
+            known[spelling] = key
+            shown.setdefault(key, (signs, result))
+        groups.setdefault(known[spelling], []).append((candidate, weight))
+    total = sum(weight for group in groups.values() for _, weight in group)
+    readings = []
+    for key, group in groups.items():
+        signs, result = shown[key]
+        share = sum(weight for _, weight in group) / total
+        readings.append(Reading(group[0][0], len(group), share, signs, result))
+    return tuple(sorted(readings, key=score, reverse=True))
+
+
+def score(reading: Reading) -> float:
+    """What readings are ranked by: the log of their share, less what their signs cost."""
+    return math.log(max(reading.share, 1e-30)) - sum(COST[sign] for sign in reading.signs)
+
+
+def _try(
+    candidate: Candidate, database: Database, seconds: float, should_stop: ShouldStop | None
+) -> tuple[tuple[Sign, ...], QueryResult | None]:
+    query = candidate.verdict
+    if not isinstance(query, CheckedQuery):
+        return ("error",), None
+    if seconds <= 0:
+        return ("timeout",), None
+    try:
+        result = database.run(query, replace(LIMITS, seconds=seconds), should_stop)
+    except QueryStopped:
+        return ("timeout",), None
+    except DatabaseError:
+        return ("error",), None
+    return (*_signs_in_rows(result), *signs_in_sql(query.sql)), result
+
+
+def _spelling(sql: str) -> str:
+    """`sql` without differences in case and space outside quotes."""
+    pieces = re.split(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")""", sql)
+    return "".join(
+        piece if place % 2 else re.sub(r"\s+", " ", piece).lower()
+        for place, piece in enumerate(pieces)
+    ).strip()
+
+
+def _rows_key(result: QueryResult) -> object:
+    """Equal for results with the same rows, whatever the order of rows and columns."""
+    rows = sorted(tuple(sorted(map(_cell_key, row))) for row in result.rows)
+    return len(result.columns) if rows else 0, result.truncated, tuple(rows)
+
+
+def _cell_key(value: object) -> str:
+    # 1 and 1.0 are equal to SQLite and to the official scorer.
+    if isinstance(value, (int, float)):
+        return f"{value:.9g}"
+    return repr(value)
+
+
+# --- signs of a wrong query ---------------------------------------------------------
+
+
+def _signs_in_rows(result: QueryResult) -> Iterator[Sign]:
+    if not result.rows:
+        yield "empty"
+    elif all(value is None for row in result.rows for value in row):
+        yield "all-null"
+
+
+def signs_in_sql(sql: str) -> tuple[Sign, ...]:
+    """Signs that need no rows: tables side by side without a condition that links them, and
+    a joined table from which nothing is used."""
+    from t2sql_tui.core.check import _parse
+
+    tree = _parse(sql)
+    if tree is None:
+        return ()
+    from sqlglot import exp
+
+    selects = list(tree.find_all(exp.Select))
+    signs: list[Sign] = []
+    if any(_is_cross_product(select) for select in selects):
+        signs.append("cross-product")
+    elif any(_has_unused_join(select) for select in selects):
+        signs.append("unused-join")
+    return tuple(signs)
+
+
+def _is_cross_product(select: exp.Select) -> bool:
+    from sqlglot import exp
+
+    # sqlglot writes ON TRUE into a join that has no condition.
+    loose = [
+        join for join in select.args.get("joins") or ()
+        if isinstance(join.args.get("on"), (exp.Boolean, type(None)))
+        and not (join.args.get("using") or join.method)
+    ]  # fmt: skip
+    if not loose:
+        return False
+    where = select.args.get("where")
+    links = [
+        condition for condition in (where.find_all(exp.EQ) if where else ())
+        if isinstance(condition.left, exp.Column) and isinstance(condition.right, exp.Column)
+    ]  # fmt: skip
+    return len(links) < len(loose)
+
+
+def _has_unused_join(select: exp.Select) -> bool:
+    """Whether some table at the end of a chain of joins gives neither a column nor a
+    condition. (It still drops rows without a partner, which few questions mean.)"""
+    from sqlglot import exp
+
+    joins = select.args.get("joins") or []
+    source = select.args.get("from_") or select.args.get("from")
+    if not joins or source is None or any(join.side for join in joins):
+        return False
+    tables = [source.this, *(join.this for join in joins)]
+    if not all(isinstance(table, exp.Table) for table in tables):
+        return False
+    names = {table.alias_or_name.lower() for table in tables}
+    used: set[str] = set()
+    linked: dict[str, int] = dict.fromkeys(names, 0)
+    for node in select.walk():
+        if isinstance(node, exp.Star):
+            return False  # SELECT *, count(*): every table counts
+        if not isinstance(node, exp.Column):
+            continue
+        name = node.table.lower()
+        if not name:
+            return False  # nobody here knows whose it is
+        join = node.find_ancestor(exp.Join)
+        if join is not None and join.parent is select:
+            linked[name] = linked.get(name, 0) + 1
+        else:
+            used.add(name)
+    return any(name not in used and linked[name] < 2 for name in names)
+
+
+# --- a value that is not stored -----------------------------------------------------
+
+
+def with_stored_values(candidate: Candidate, database: Database) -> Candidate | None:
+    """`candidate` with the nearest stored value in place of each text that its column does
+    not hold ('NYC' -> 'New York City'), or None where there is nothing to replace."""
+    from sqlglot import exp
+
+    from t2sql_tui.core.check import _parse
+    from t2sql_tui.core.values import find_values
+
+    query = candidate.verdict
+    tree = _parse(query.sql) if isinstance(query, CheckedQuery) else None
+    if tree is None:
+        return None
+    tables = {
+        table.alias_or_name.lower(): table.name.lower() for table in tree.find_all(exp.Table)
+    }
+    changed = False
+    for node in list(tree.find_all(exp.EQ)):
+        column, text = node.left, node.right
+        if not (isinstance(column, exp.Column) and isinstance(text, exp.Literal)):
+            continue
+        if not text.is_string:
+            continue
+        matches = [
+            match for match in find_values(database, text.this)
+            if match.column.lower() == column.name.lower()
+            and (
+                tables.get(column.table.lower()) == match.table.lower()
+                if column.table else match.table.lower() in tables.values()
+            )
+        ]  # fmt: skip
+        if matches and all(match.value != text.this for match in matches):
+            text.replace(exp.Literal.string(matches[0].value))
+            changed = True
+    if not changed:
+        return None
+    sql = tree.sql(dialect="sqlite")
+    return replace(candidate, sql=sql, verdict=check(sql, database))

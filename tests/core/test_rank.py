@@ -1,0 +1,132 @@
+"""Candidates are run, grouped by their rows and ranked; nothing they do can hurt."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from t2sql_tui.backends.scripted import ScriptedBackend
+from t2sql_tui.core import rank
+from t2sql_tui.core.ask import ask, judge
+from t2sql_tui.core.database import open_database
+from t2sql_tui.core.types import Candidate, GenerationSettings, Question
+
+
+@pytest.fixture
+def shop(tmp_path: Path):
+    path = tmp_path / "shop.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            "CREATE TABLE customer (id INTEGER PRIMARY KEY, name TEXT, city TEXT);"
+            "CREATE TABLE sale (id INTEGER PRIMARY KEY, customer_id INTEGER, price REAL);"
+            "INSERT INTO customer VALUES (1, 'Ada', 'New York City'), (2, 'Bo', 'Paris');"
+            "INSERT INTO sale VALUES (1, 1, 10), (2, 1, 20), (3, 2, 30);"
+        )
+    connection.close()
+    with open_database(path) as database:
+        yield database
+
+
+def read(shop, *texts: str, logprobs=None, **options):
+    logprobs = logprobs or [-float(place) for place in range(len(texts))]
+    candidates = [
+        judge(Candidate(text, logprob=score), shop)
+        for text, score in zip(texts, logprobs, strict=True)
+    ]
+    return rank.read(candidates, shop, **options)
+
+
+def test_equal_rows_are_one_reading(shop) -> None:
+    first, second = read(
+        shop,
+        "SELECT name, id FROM customer",
+        "SELECT city FROM customer",
+        "SELECT id, name FROM customer ORDER BY name DESC",
+        "select  ID, name from customer",
+    )
+    assert (first.votes, second.votes) == (3, 1)
+    assert first.candidate.sql == "SELECT name, id FROM customer"
+    assert first.share + second.share == pytest.approx(1)
+    assert first.result is not None and len(first.result.rows) == 2
+
+
+def test_agreement_can_beat_the_likeliest(shop) -> None:
+    one = "SELECT count(*) FROM customer"
+    others = ("SELECT 3", "SELECT count(*) FROM sale", "SELECT count(id) FROM sale")
+    assert read(shop, one, *others, logprobs=[-1, -1.5, -1.5, -1.5])[0].votes == 3
+    assert read(shop, one, *others, logprobs=[-1, -4, -4, -4])[0].votes == 1
+    assert read(shop, one, *others, logprobs=[-1, -4, -4, -4], sampled=True)[0].votes == 3
+
+
+@pytest.mark.parametrize(
+    ("sql", "sign"),
+    [
+        ("SELECT nme FROM customer", "error"),
+        ("SELECT name FROM customer WHERE id > 5", "empty"),
+        ("SELECT max(price) FROM sale WHERE id > 5", "all-null"),
+        ("SELECT customer.name FROM customer, sale", "cross-product"),
+        ("SELECT customer.name FROM customer JOIN sale WHERE sale.price > 1", "cross-product"),
+        (
+            "SELECT customer.name FROM customer JOIN sale ON sale.customer_id = customer.id",
+            "unused-join",
+        ),
+    ],
+)
+def test_signs(shop, sql: str, sign: str) -> None:
+    (reading,) = read(shop, sql)
+    assert reading.signs == (sign,)
+    best, _ = read(shop, sql, "SELECT name, city FROM customer", logprobs=[-1.0, -1.1])
+    assert best.signs == ()
+
+
+def test_queries_without_a_fault_have_no_sign(shop) -> None:
+    for sql in (
+        "SELECT name FROM customer, sale WHERE customer.id = sale.customer_id",
+        "SELECT c.name, sum(s.price) FROM customer c JOIN sale s ON s.customer_id = c.id GROUP BY 1",
+        "SELECT count(*) FROM customer JOIN sale ON sale.customer_id = customer.id",
+        "SELECT customer.name FROM customer NATURAL JOIN sale WHERE sale.price > 1",
+    ):
+        (reading,) = read(shop, sql)
+        assert reading.signs == (), sql
+
+
+def test_an_endless_candidate_does_not_make_the_others_wait(shop, monkeypatch) -> None:
+    monkeypatch.setattr(rank, "LIMITS", rank.Limits(rows=10, seconds=0.2))
+    endless = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    )
+    started = time.monotonic()
+    best, late = read(shop, endless, "SELECT name FROM customer")
+    assert time.monotonic() - started < 5
+    assert best.candidate.sql == "SELECT name FROM customer" and late.signs == ("timeout",)
+    monkeypatch.setattr(rank, "SECONDS", 0.0)
+    assert [r.signs for r in read(shop, "SELECT 1", "SELECT 2")] == [("timeout",)] * 2
+
+
+def test_ask_compares(shop) -> None:
+    backend = ScriptedBackend(
+        replies=[("SELECT nme FROM customer", "SELECT name FROM customer", "SELECT 1")]
+    )
+    settings = GenerationSettings(candidates=3, beam=True)
+    answer = ask(Question("names?"), shop, backend, settings, compare=True)
+    assert answer.query is not None and answer.query.sql == "SELECT name FROM customer"
+    assert [r.signs for r in answer.readings] == [(), (), ("error",)]
+    assert answer.readings[0].candidate is answer.candidate
+
+
+def test_a_text_that_is_not_stored_is_replaced_by_the_nearest(shop) -> None:
+    backend = ScriptedBackend(replies=["SELECT name FROM customer WHERE city = 'new york city'"])
+    answer = ask(Question("who lives there?"), shop, backend, compare=True)
+    assert answer.query is not None and "'New York City'" in answer.query.sql
+    assert answer.readings[0].result.rows == (("Ada",),)
+    # The other reading is still there to be chosen.
+    assert [r.signs for r in answer.readings] == [(), ("empty",)]
+
+
+def test_an_empty_answer_that_is_right_stays(shop) -> None:
+    backend = ScriptedBackend(replies=["SELECT name FROM customer WHERE city = 'Oslo'"])
+    answer = ask(Question("who lives in Oslo?"), shop, backend, compare=True)
+    assert answer.query is not None and answer.readings[0].signs == ("empty",)
