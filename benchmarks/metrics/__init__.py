@@ -6,6 +6,7 @@
     features(gold)                                    slices: tables, aggregation, nesting
     errors.classify(gold, predicted, verdict, schema) which kind of mistake it is
     text                                              string match, BLEU, ROUGE, chatter
+    calibration.calibration(stated, right)            does a stated confidence hold?
     statistics                                        intervals, McNemar, paired bootstrap
     test_suites.build(database, golds, ...)           neighbour databases that catch luck
 """
