@@ -1,4 +1,4 @@
-"""`benchmarks list | fetch | run | score | report | compare | profile`.
+"""`benchmarks list | fetch | run | score | report | compare | ablation | calibrate | profile`.
 
 Data goes to stdout, narration and progress to stderr. Exit codes: 0 done, 1 an error
 without a kind of its own, 2 wrong usage, 3 a database, 4 a model, 5 data, 130 Ctrl+C.
@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from benchmarks.decodings import DECODINGS, DEFAULT
 from t2sql_tui.core.errors import T2SQLError
 
 _PATH = click.Path(path_type=Path)
@@ -48,6 +49,10 @@ def _scoring(command: Any) -> Any:
             "--keep-distinct", is_flag=True,
             help="Let DISTINCT count, as the official script's --keep_distinct.",
         ),
+        click.option(
+            "--score-candidates", is_flag=True,
+            help="Judge every candidate, so that ways of choosing can be measured from the file.",
+        ),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -76,6 +81,7 @@ def main() -> None:
     benchmarks run spider-dev --model qwen2.5-coder-0.5b --limit 100 --seed 1
     benchmarks score predict.txt --suite spider-dev
     benchmarks compare runs/A runs/B
+    benchmarks ablation runs/GREEDY runs/BEAM4 runs/FULL --out docs/ablation.md
     benchmarks report runs/A runs/B --output report.html
     """
 
@@ -160,18 +166,22 @@ def fetch(name: str | None, data: Path | None, downloaded: Path | None) -> None:
     "--seed", default=0, show_default=True, help="Of the sample, and of sampled answers."
 )
 @click.option(
-    "--candidates", default=1, show_default=True, type=click.IntRange(1, 16),
-    help="Answers a question; the first that the database accepts counts.",
+    "--decoding", default=DEFAULT, show_default=True, type=click.Choice(list(DECODINGS)),
+    help="; ".join(f"{name}: {found.note}" for name, found in DECODINGS.items()) + ".",
 )
 @click.option(
-    "--temperature", default=0.0, show_default=True, type=click.FloatRange(0), help="0 is greedy."
+    "--candidates", type=click.IntRange(1, 16), help="Another number of answers than --decoding's."
 )
 @click.option(
-    "--max-tokens", default=300, show_default=True, type=click.IntRange(1), help="Longest answer."
+    "--temperature", type=click.FloatRange(0),
+    help="Another than --decoding's; of several answers all but the first are sampled with it.",
 )
 @click.option(
-    "--repairs", default=0, show_default=True, type=click.IntRange(0),
-    help="Further tries that show the model its error.",
+    "--max-tokens", type=click.IntRange(1), help="Another longest answer than --decoding's."
+)
+@click.option(
+    "--repairs", type=click.IntRange(0),
+    help="Another number than --decoding's of further tries that show the model its error.",
 )
 @click.option("--prompt-version", help="Another prompt version than the model's own.")
 @_threads
@@ -191,6 +201,7 @@ def run(**options: Any) -> None:
     \b
     benchmarks run spider-dev --model qwen2.5-coder-0.5b
     benchmarks run spider-train-holdout --model m.gguf --limit 200 --seed 1
+    benchmarks run spider-train-holdout --model m.gguf --decoding full --score-candidates
     benchmarks run spider-format:~/mine --model qwen2.5-coder-0.5b
     """
     from benchmarks.commands import run_suite
@@ -236,6 +247,43 @@ def compare(a: Path, b: Path, changed: int, as_json: bool) -> None:
     from benchmarks.commands import compare_runs
 
     compare_runs(a, b, changed, as_json)
+
+
+@main.command()
+@click.argument("runs", nargs=-1, type=_PATH, required=True)
+@click.option(
+    "--out", "-o", type=_PATH, metavar="FILE", help="Also write it as FILE.md and FILE.json."
+)
+def ablation(runs: tuple[Path, ...], out: Path | None) -> None:
+    """One table of RUNS over the same questions, each against the first.
+
+    \b
+    benchmarks ablation runs/GREEDY runs/CONSTRAINED runs/BEAM4 runs/VOTE8 runs/FULL
+    """
+    from benchmarks.commands import ablate_runs
+
+    ablate_runs(runs, out)
+
+
+@main.command()
+@click.argument("runs", nargs=-1, type=_PATH, required=True)
+@click.option(
+    "--out", "-o", type=_PATH, metavar="FILE",
+    help="Where to write it (default: models/NAME/confidence.json of the model in RUNS).",
+)
+def calibrate(runs: tuple[Path, ...], out: Path | None) -> None:
+    """Fit the confidence that the app states, on RUNS over held-out training databases.
+
+    A logistic regression for the probability that an answer is right. What it is worth is
+    measured on databases that it was not fitted on.
+
+    \b
+    benchmarks run spider-train-holdout --model qwen2.5-coder-0.5b --decoding full
+    benchmarks calibrate runs/spider-train-holdout--qwen2.5-coder-0.5b--full
+    """
+    from benchmarks.commands import calibrate_runs
+
+    calibrate_runs(runs, out)
 
 
 @main.command()

@@ -16,6 +16,7 @@ import click
 from tabulate import tabulate
 
 from benchmarks.datasets import DataError, Dataset, sample
+from benchmarks.decodings import DEFAULT, Decoding, decoding_identity, decoding_named
 from benchmarks.provenance import model_sha256, provenance
 from benchmarks.results import markdown_table, suite_sentence, summarise, summary_tables
 from benchmarks.runner import (
@@ -31,7 +32,7 @@ from benchmarks.runner import (
 from benchmarks.scoring import Scorer, TestSuite, distilled_suite, neighbour_suite
 from benchmarks.suites import load_suite
 from t2sql_tui.core.errors import T2SQLError
-from t2sql_tui.core.types import Example, GenerationSettings
+from t2sql_tui.core.types import Example
 
 RESULTS_FOLDER = Path(__file__).parent / "results"
 
@@ -40,10 +41,11 @@ RESULTS_FOLDER = Path(__file__).parent / "results"
 
 
 def run_suite(
-    suite: str, model: str, backend: str, limit: int | None, seed: int, candidates: int,
-    temperature: float, max_tokens: int, repairs: int, prompt_version: str | None,
-    threads: int | None, keep_distinct: bool, neighbours: int, suite_databases: Path | None,
-    name: str | None, restart: bool, runs: Path, data: Path | None,
+    suite: str, model: str, backend: str, limit: int | None, seed: int, decoding: str,
+    candidates: int | None, temperature: float | None, max_tokens: int | None,
+    repairs: int | None, prompt_version: str | None, threads: int | None, score_candidates: bool,
+    keep_distinct: bool, neighbours: int, suite_databases: Path | None, name: str | None,
+    restart: bool, runs: Path, data: Path | None,
 ) -> None:  # fmt: skip
     from dataclasses import replace
 
@@ -56,8 +58,11 @@ def run_suite(
     spec = find_model(model)
     if prompt_version:
         spec = replace(spec, prompt_version=prompt_version)
-    folder = runs / (name or _run_name(suite, spec.name, limit, seed, candidates, repairs))
-    settings = GenerationSettings(max_tokens, temperature, candidates, seed)
+    way = decoding_named(
+        decoding, max_tokens=max_tokens, temperature=temperature, candidates=candidates,
+        seed=seed, repairs=repairs,
+    )  # fmt: skip
+    folder = runs / (name or _run_name(suite, spec.name, limit, seed, decoding, way))
     identity = {
         "suite": suite,
         "questions": len(dataset.examples),
@@ -69,17 +74,15 @@ def run_suite(
         "backend": backend,
         "prompt_version": spec.prompt_version,
         "chat_format": spec.chat_format,
-        "max_tokens": max_tokens,
-        "temperature": temperature,
-        "candidates": candidates,
-        "seed": seed,
-        "repairs": repairs,
-        **_scoring_identity(keep_distinct, neighbours, suite_databases),
+        **decoding_identity(decoding, way),
+        **_scoring_identity(keep_distinct, neighbours, suite_databases, score_candidates),
     }
     if restart and folder.exists():
         _set_aside(folder)
     tests = _test_suite(whole, neighbours, suite_databases)
-    scorer = Scorer(dataset, keep_distinct=keep_distinct, suite=tests)
+    scorer = Scorer(
+        dataset, keep_distinct=keep_distinct, suite=tests, every_candidate=score_candidates
+    )
     with RunFolder(folder, identity, _origin(dataset, tests)) as opened:
         _say_what_is_there(opened, dataset)
         options = {"n_threads": threads, "cache_folder": None} if backend == "gguf" else {}
@@ -90,8 +93,9 @@ def run_suite(
                 _Progress(len(dataset.examples), opened.lines.values()) as progress,
             ):
                 run(
-                    dataset, loaded, opened, scorer, settings,
-                    repairs=repairs, on_line=progress.advance, should_stop=should_stop,
+                    dataset, loaded, opened, scorer, way.settings,
+                    compare=way.compare, repairs=way.repairs, on_line=progress.advance,
+                    should_stop=should_stop,
                 )  # fmt: skip
         finally:
             loaded.close()
@@ -137,13 +141,23 @@ def _check_libraries() -> None:
 
 
 def _run_name(
-    suite: str, model: str, limit: int | None, seed: int, candidates: int, repairs: int
+    suite: str, model: str, limit: int | None, seed: int, decoding: str, way: Decoding
 ) -> str:
-    parts = [re.sub(r"[^\w.]+", "-", suite).strip("-"), Path(model).name.removesuffix(".gguf")]
+    plain = decoding_named(decoding)
+    parts = [_slug(suite), Path(model).name.removesuffix(".gguf")]
     parts += [f"n{limit}-s{seed}"] if limit else []
-    parts += [f"k{candidates}"] if candidates > 1 else []
-    parts += [f"r{repairs}"] if repairs else []
+    parts += [decoding] if decoding != DEFAULT else []
+    for letter, number, usual in (
+        ("k", way.settings.candidates, plain.settings.candidates),
+        ("t", way.settings.temperature, plain.settings.temperature),
+        ("r", way.repairs, plain.repairs),
+    ):
+        parts += [f"{letter}{number:g}"] if number != usual else []
     return "--".join(parts)
+
+
+def _slug(suite: str) -> str:
+    return re.sub(r"[^\w.]+", "-", suite).strip("-")
 
 
 def _set_aside(folder: Path) -> None:
@@ -163,13 +177,15 @@ def _origin(dataset: Dataset, tests: TestSuite | None) -> dict[str, Any]:
 
 
 def _scoring_identity(
-    keep_distinct: bool, neighbours: int, suite_databases: Path | None
+    keep_distinct: bool, neighbours: int, suite_databases: Path | None, score_candidates: bool
 ) -> dict[str, Any]:
-    return {
+    identity = {
         "keep_distinct": keep_distinct,
         "neighbours": neighbours,
         "suite_databases": str(suite_databases) if suite_databases else None,
     }
+    # Only where it is set, so that runs from before it can be gone on with.
+    return {**identity, "score_candidates": True} if score_candidates else identity
 
 
 def _test_suite(
@@ -280,8 +296,9 @@ class _Progress:
 
 
 def score_file(
-    predictions: Path, suite: str, keep_distinct: bool, neighbours: int,
-    suite_databases: Path | None, partial: bool, name: str | None, runs: Path, data: Path | None,
+    predictions: Path, suite: str, score_candidates: bool, keep_distinct: bool,
+    neighbours: int, suite_databases: Path | None, partial: bool, name: str | None, runs: Path,
+    data: Path | None,
 ) -> None:  # fmt: skip
     _check_libraries()
     dataset = load_suite(suite, data)
@@ -289,7 +306,7 @@ def score_file(
         predictions = predictions / PREDICTIONS
     answers = read_predictions(predictions, dataset.examples, partial)
     chosen = sample(dataset.only(e for e in dataset.examples if e.id in answers), None, 0)
-    folder = runs / (name or f"{_run_name(suite, '', None, 0, 1, 0)}scored-{_stem(predictions)}")
+    folder = runs / (name or f"{_slug(suite)}--scored-{_stem(predictions)}")
     run_file = predictions.with_name(RUN)
     made_by = read_json(run_file)["identity"] if run_file.exists() else {}
     identity = {
@@ -299,18 +316,19 @@ def score_file(
         "of": len(dataset.examples),
         "data_sha256": chosen.sha256(),
         "model": made_by.get("model", f"predictions of {predictions.name}"),
-        **_scoring_identity(keep_distinct, neighbours, suite_databases),
+        **_scoring_identity(keep_distinct, neighbours, suite_databases, score_candidates),
     }
     tests = _test_suite(dataset, neighbours, suite_databases)
-    scorer = Scorer(chosen, keep_distinct=keep_distinct, suite=tests)
+    scorer = Scorer(
+        chosen, keep_distinct=keep_distinct, suite=tests, every_candidate=score_candidates
+    )
     if folder.exists():
         _set_aside(folder)
     with RunFolder(folder, identity, _origin(dataset, tests)) as opened:
         with _Progress(len(chosen.examples), ()) as progress:
             for example in chosen.examples:
                 line = {**_blank_line(example), **answers[example.id]}
-                line.pop("score", None)
-                line["score"] = scorer.score(example, line)
+                line = scorer.scored(example, line)
                 opened.append(line)
                 progress.advance(line)
         _finish(opened, chosen)
@@ -392,7 +410,7 @@ def _read_predict_txt(path: Path, examples: Sequence[Example]) -> dict[str, dict
     return answers
 
 
-# --- compare and report -------------------------------------------------------------
+# --- compare, calibrate and report -------------------------------------------------------------
 
 
 def compare_runs(a: Path, b: Path, changed: int, as_json: bool) -> None:
@@ -400,6 +418,33 @@ def compare_runs(a: Path, b: Path, changed: int, as_json: bool) -> None:
 
     found = comparison(load_run(a), load_run(b))
     click.echo(json.dumps(found, indent=1) if as_json else comparison_text(found, changed))
+
+
+def ablate_runs(runs: Sequence[Path], out: Path | None) -> None:
+    from benchmarks.compare import ablation, ablation_text
+
+    found = ablation([load_run(path) for path in runs])
+    text = ablation_text(found)
+    click.echo(text)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.with_suffix(".md").write_text(text + "\n", "utf-8")
+        write_json(out.with_suffix(".json"), found)
+
+
+def calibrate_runs(runs: Sequence[Path], out: Path | None) -> None:
+    from benchmarks.calibrate import calibrated, calibration_text
+    from t2sql_tui.core.catalog import load_catalog
+    from t2sql_tui.core.confidence import confidence_file
+
+    fitted = calibrated([load_run(path) for path in runs])
+    click.echo(calibration_text(fitted))
+    name = fitted["fitted_on"]["model"]
+    if out is None and name not in load_catalog():
+        raise DataError(f"There is no folder models/{name}.", "Say where to write it: --out FILE.")
+    out = out or confidence_file(name)
+    write_json(out, {**fitted, "provenance": provenance()})
+    click.echo(str(out), err=True)
 
 
 def load_run(folder: Path) -> dict[str, Any]:
@@ -419,8 +464,8 @@ def load_run(folder: Path) -> dict[str, Any]:
 def report_runs(
     runs: Sequence[Path], output: Path | None, publish: bool, readme: bool, data: Path | None
 ) -> None:
-    from benchmarks.report import write_report
-    from benchmarks.results import published, write_readme_table
+    from benchmarks.report import run_names, write_report
+    from benchmarks.results import markdown_calibration, published, write_readme_table
 
     if not runs and not readme:
         raise click.UsageError("Name one run or more, or --readme.")
@@ -430,7 +475,10 @@ def report_runs(
             each["results"] = summarise(each["lines"], each["info"])
         output = output or loaded[0]["folder"] / "report.html"
         write_report(loaded, output, data)
-        click.echo(markdown_table([each["results"] for each in loaded]))
+        found = [each["results"] for each in loaded]
+        click.echo(markdown_table(found))
+        if table := markdown_calibration(found, run_names(loaded)):
+            click.echo(f"\n{table}")
         click.echo(str(output), err=True)
         if publish:
             for each in loaded:

@@ -1,4 +1,4 @@
-"""Two runs, question by question: is the difference real, and what changed?"""
+"""Runs, question by question: is the difference real, and what changed?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 from tabulate import tabulate
 
 from benchmarks.datasets import DataError
+from benchmarks.decodings import described
 from benchmarks.metrics import statistics
+from benchmarks.results import percent, summarise, with_interval
 
 Run = Mapping[str, Any]
 
@@ -156,3 +158,75 @@ def comparison_text(found: Mapping[str, Any], changed: int) -> str:
 
 def _p(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
+
+
+# --- several runs -------------------------------------------------------------------
+
+
+def ablation(runs: Sequence[Run]) -> dict[str, Any]:
+    """A row a run, in the order given, each against the first, as plain JSON. Accuracies are
+    shares with 95 % intervals, differences are paired; `p50` and `p95` are seconds a question.
+
+    Raises: DataError unless all runs answer the same questions.
+    """
+    first, *others = runs
+    asked = _asked(first)
+    for run in others:
+        if _asked(run) != asked:
+            raise DataError(
+                f"{run['name']} does not answer the questions of {first['name']}.",
+                "Compare runs of one suite with one --limit and --seed, each run to its end.",
+            )
+    rows = [_ablation_row(run, first if run is not first else None) for run in runs]
+    for row in rows:
+        row["p50_ratio"] = row["p50"] / rows[0]["p50"] if row["p50"] and rows[0]["p50"] else None
+    return {"suite": first["info"]["identity"]["suite"], "questions": len(asked), "rows": rows}
+
+
+def _asked(run: Run) -> dict[str, tuple[str, str]]:
+    return {line["id"]: (line["question"], line["gold"]) for line in run["lines"]}
+
+
+def _ablation_row(run: Run, first: Run | None) -> dict[str, Any]:
+    results = summarise(run["lines"], run["info"])
+    measures, seconds = results["measures"], results["speed"].get("seconds", {})
+    against = comparison(first, run)["measures"]["correct"] if first else None
+    return {
+        "run": run["name"],
+        "decoding": described(results["identity"]),
+        "model": results["identity"]["model"],
+        "model_sha256": results["identity"].get("model_sha256"),
+        "machine": results["provenance"].get("machine"),
+        **{name: measures.get(name) for name in ("execution", "exact", "unexecutable", "any")},
+        "against_first": against,
+        "p50": seconds.get("p50"),
+        "p95": seconds.get("p95"),
+    }
+
+
+def ablation_text(found: Mapping[str, Any]) -> str:
+    """The ablation as Markdown."""
+    rows = []
+    for row in found["rows"]:
+        gain = row["against_first"]
+        rows.append((
+            row["run"],
+            row["decoding"],
+            with_interval(row["execution"]),
+            f"{100 * gain['difference']:+.1f} ({100 * gain['low']:+.1f} to "
+            f"{100 * gain['high']:+.1f}), p {_p(gain['mcnemar_p'])}" if gain else "",
+            percent(row["any"]) or "-",
+            percent(row["exact"]) or "-",
+            percent(row["unexecutable"]),
+            *(f"{row[p]:.2f}" if row[p] else "-" for p in ("p50", "p95")),
+            f"{row['p50_ratio']:.2f}" if row["p50_ratio"] else "-",
+        ))
+    headers = (
+        "run", "decoding", "execution % (95 %)", "difference (95 %), McNemar",
+        "any candidate %", "exact set %", "does not run %", "p50, s", "p95, s", "p50 ratio",
+    )
+    text = f"{found['suite']}, {found['questions']:,} questions:\n\n"
+    text += tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+    if len({str(row["machine"]) for row in found["rows"]}) > 1:
+        text += "\n\nThe runs were made on different machines: their times do not compare."
+    return text  # fmt: skip

@@ -84,6 +84,57 @@ def bars(rows: Sequence[tuple[str, Sequence[int]]]) -> str:
     return _svg(step * len(rows) + 4, parts)
 
 
+def unit_square(
+    series: Sequence[Sequence[tuple[float, float]]],
+    axes: tuple[str, str],
+    whiskers: Sequence[Sequence[Share]] = (),
+    diagonal: bool = False,
+) -> str:
+    """Lines through (x, y) points, both from 0 to 100 %, with `axes` as titles. `whiskers` are
+    the points' shares, drawn as dots with their intervals; `diagonal` is where x = y."""
+    left, right, top, bottom = 44, _WIDTH - 20, 22, 270
+
+    def x(value: float) -> float:
+        return left + value * (right - left)
+
+    def y(value: float) -> float:
+        return bottom - value * (bottom - top)
+
+    parts = []
+    for tick in (0, 0.25, 0.5, 0.75, 1):
+        parts.append(
+            f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top}" y2="{bottom}"/>'
+            f'<line class="grid" x1="{left}" x2="{right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
+            f'<text class="tick" x="{x(tick):.1f}" y="{bottom + 15}" text-anchor="middle">'
+            f"{100 * tick:.0f}</text>"
+            f'<text class="tick" x="{left - 7}" y="{y(tick) + 4:.1f}" text-anchor="end">'
+            f"{100 * tick:.0f}</text>"
+        )
+    parts.append(
+        f'<text class="label" x="{right}" y="{bottom + 32}" text-anchor="end">'
+        f"{escape(axes[0])}, %</text>"
+        f'<text class="label" x="{left - 22}" y="{top - 10}">{escape(axes[1])}, %</text>'
+    )
+    if diagonal:
+        parts.append(
+            f'<line class="axis" x1="{x(0)}" x2="{x(1)}" y1="{y(0)}" y2="{y(1)}" '
+            'stroke-dasharray="4 4"/>'
+        )
+    for number, points in enumerate(series):
+        if path := "L".join(f"{x(a):.1f},{y(b):.1f}" for a, b in points):
+            parts.append(f'<path class="line s{number}" d="M{path}"/>')
+    for number, found in enumerate(whiskers):
+        for (a, b), share in zip(series[number], found, strict=True):
+            parts.append(
+                f'<g class="s{number}"><line class="whisker" x1="{x(a):.1f}" x2="{x(a):.1f}" '
+                f'y1="{y(share["low"]):.1f}" y2="{y(share["high"]):.1f}"/>'
+                f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="4"><title>{100 * a:.1f} %: '
+                f"{100 * b:.1f} % right ({100 * share['low']:.1f} to {100 * share['high']:.1f}), "
+                f"{share['n']} questions</title></circle></g>"
+            )
+    return _svg(bottom + 40, parts)
+
+
 def histogram(
     series: Sequence[Sequence[float]], marks: Sequence[Sequence[tuple[str, float]]]
 ) -> str:

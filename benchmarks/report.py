@@ -11,7 +11,14 @@ from typing import Any
 
 from benchmarks import figures
 from benchmarks.datasets import Dataset
-from benchmarks.results import MEASURES, suite_sentence, text_title, with_interval
+from benchmarks.decodings import described
+from benchmarks.results import (
+    MEASURES,
+    calibration_rows,
+    suite_sentence,
+    text_title,
+    with_interval,
+)
 from benchmarks.suites import load_suite
 from t2sql_tui.core.errors import T2SQLError
 from t2sql_tui.core.types import Limits, Schema
@@ -28,13 +35,14 @@ def write_report(runs: Sequence[Mapping[str, Any]], output: Path, data: Path | N
 
     Raises: OSError when the file cannot be written.
     """
-    names = _names(runs)
+    names = run_names(runs)
     results = [run["results"] for run in runs]
     parts = [
         _header(results, names),
         _key(names),
         _measures(results, names),
         _figures(runs, results),
+        _confidence(results, names),
         _databases(results, names),
         _errors(runs, names),
         _cases(runs[0], names[0], data),
@@ -50,7 +58,7 @@ def write_report(runs: Sequence[Mapping[str, Any]], output: Path, data: Path | N
     )
 
 
-def _names(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+def run_names(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     """What tells the runs apart: the model's name where that does, else the run's."""
     models = [run["info"]["identity"]["model"] for run in runs]
     return models if len(set(models)) == len(models) else [run["name"] for run in runs]
@@ -179,6 +187,32 @@ def _figures(runs: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, A
     )
 
 
+def _confidence(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+    """Whether the probability that the app states holds."""
+    rows = calibration_rows(results)
+    if not rows:
+        return ""
+    found = [r.get("calibration") or {"bins": {"equal mass": []}, "risk": []} for r in results]
+    bins = [c["bins"]["equal mass"] for c in found]
+    reliability = figures.unit_square(
+        [[(b["stated"], b["value"]) for b in part] for part in bins],
+        ("stated confidence", "right"), bins, diagonal=True,
+    )  # fmt: skip
+    risk = figures.unit_square([c["risk"] for c in found], ("questions answered", "wrong"))
+    note = (
+        "Left: ten bins of as many questions each; on the dashed line the confidence is the "
+        "share of right answers. Right: the share of wrong answers where only the surest "
+        "questions are answered. Intervals are Wilson's."
+    )
+    return _section(
+        "Confidence",
+        "<div class=figures><figure><figcaption>Reliability</figcaption>"
+        f"{reliability}</figure><figure><figcaption>Risk and coverage</figcaption>{risk}</figure>"
+        f"</div>{_table(['', *(names if len(names) > 1 else [''])], rows)}"
+        f"<p class=note>{note}</p>",
+    )
+
+
 def _pace(results: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for r in results:
@@ -296,9 +330,9 @@ def _join(identity: Mapping[str, Any], *keys: str) -> str:
 def _decoding(identity: Mapping[str, Any]) -> str:
     if "candidates" not in identity:
         return ""
-    heat = f"temperature {identity['temperature']:g}" if identity["temperature"] else "greedy"
     return (
-        f"{heat}, {identity['candidates']} candidate(s), {identity['repairs']} repairs, "
+        f"{described(identity)}: {identity['candidates']} candidate(s), temperature "
+        f"{identity['temperature']:g}, {identity['repairs']} repairs, "
         f"at most {identity['max_tokens']} tokens, seed {identity['seed']}"
     )
 
@@ -491,7 +525,7 @@ tbody td{border-bottom:1px solid var(--faint);padding:6px 14px 6px 0;vertical-al
 .narrow table{max-width:520px}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:34px 40px;
 margin-top:44px}
-section>.figures{margin-top:0}
+section>.figures{margin-top:0}.figures+table{margin-top:24px}
 figure{margin:0}
 figcaption{font:600 14px "Inter",system-ui,sans-serif;margin-bottom:10px}
 svg{display:block;width:100%;font:12.5px "Inter",system-ui,sans-serif}
@@ -505,6 +539,7 @@ svg g .value{fill:var(--c)}
 circle,rect[class^=s]{fill:var(--c)}
 .whisker{stroke:var(--c);stroke-width:2;opacity:.55}
 .area{fill:var(--c);fill-opacity:.28;stroke:var(--c);stroke-width:1.2}
+.line{fill:none;stroke:var(--c);stroke-width:2}
 .mark{stroke:var(--c);stroke-dasharray:2 3}
 .pace{margin:8px 0 0;font:13px/1.45 "Inter",system-ui,sans-serif;color:var(--soft)}
 .pace i{display:inline-block;width:8px;height:8px;border-radius:4px;background:var(--c);

@@ -13,7 +13,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from benchmarks.metrics import exact_match, hardness, statistics, text
+from benchmarks.decodings import DEFAULT, described
+from benchmarks.metrics import calibration, exact_match, hardness, statistics, text
 from benchmarks.runner import read_json
 
 Line = Mapping[str, Any]
@@ -29,6 +30,7 @@ MEASURES: dict[str, tuple[str, Callable[[Mapping[str, Any]], bool | None]]] = {
     "exact": ("Exact set match", lambda s: s["exact"]),
     "string": ("Exact string match", lambda s: s["string"]),
     "runs": ("SQL that runs", lambda s: s["runs"]),
+    "unexecutable": ("SQL that does not run", lambda s: not s["runs"]),
     "chatty": ("Text outside the SQL", lambda s: s["chatty"]),
 }
 
@@ -58,7 +60,16 @@ def summarise(lines: Sequence[Line], info: Mapping[str, Any]) -> dict[str, Any]:
         "errors": dict(kinds.most_common()),
         "gold_fails": [line["id"] for line in lines if line["score"]["gold_fails"]],
         "speed": speed(lines),
+        "calibration": _calibration(lines),
     }
+
+
+def _calibration(lines: Sequence[Line]) -> dict[str, Any]:
+    """How well the app's own confidence holds; {} unless every answer states one."""
+    stated = [line.get("confidence") for line in lines]
+    if not lines or None in stated:
+        return {}
+    return calibration.calibration(stated, [line["score"]["correct"] for line in lines])
 
 
 def share(values: Sequence[bool], clusters: Sequence[Any]) -> dict[str, Any]:
@@ -246,7 +257,29 @@ def summary_tables(results: Mapping[str, Any]) -> list[Table]:
             )],
             ("p50", "p95", "p99", "first token", "tokens/s", "prompt cached", "in all"),
         ))
+    if rows := calibration_rows([results]):
+        tables.append(("Confidence", rows, ("", "")))
     return tables  # fmt: skip
+
+
+def calibration_rows(several: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """How well the confidence of each run holds: a row a number, a column a run; [] where no
+    run states one."""
+    found = [results.get("calibration") for results in several]
+    if not any(found):
+        return []
+    titles: dict[str, Callable[[Mapping[str, Any]], str]] = {
+        f"Calibration error, {calibration.BINS} bins of equal mass":
+            lambda c: f"{c['ece_equal_mass']:.3f}",
+        f"Calibration error, {calibration.BINS} bins of equal width":
+            lambda c: f"{c['ece_equal_width']:.3f}",
+        "Brier score": lambda c: f"{c['brier']:.3f}",
+        "Area under the ROC curve": lambda c: "" if c["auc"] is None else f"{c['auc']:.3f}",
+    }
+    for place, coverage in enumerate(calibration.COVERAGES):
+        title = f"% right where the surest {100 * coverage:.0f} % are answered"
+        titles[title] = lambda c, place=place: with_interval(c["coverage"][place])
+    return [(title, *(text(c) if c else "" for c in found)) for title, text in titles.items()]
 
 
 def suite_sentence(results: Mapping[str, Any]) -> str:
@@ -262,6 +295,12 @@ def suite_sentence(results: Mapping[str, Any]) -> str:
         f"the gold ({100 * facts['killed'] / max(facts['mutants'], 1):.1f} %), the originals alone "
         f"{facts['killed_by_original']:,}."
     )
+
+
+def markdown_calibration(several: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+    """"" where no run states a confidence."""
+    rows = calibration_rows(several)
+    return tabulate(rows, ("", *names), tablefmt="github", disable_numparse=True) if rows else ""
 
 
 def markdown_table(several: Sequence[Mapping[str, Any]]) -> str:
@@ -288,12 +327,8 @@ def markdown_table(several: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _decoding(identity: Mapping[str, Any]) -> str:
-    parts = []
-    if identity.get("candidates", 1) > 1:
-        parts.append(f"{identity['candidates']} candidates")
-    if identity.get("repairs"):
-        parts.append(f"{identity['repairs']} repairs")
-    return f", {', '.join(parts)}" if parts else ""
+    text = described(identity)
+    return f", {text}" if text not in ("", DEFAULT) else ""
 
 
 # --- the README ---------------------------------------------------------------------

@@ -171,6 +171,7 @@ def run(
     scorer: Scorer,
     settings: GenerationSettings = GenerationSettings(),
     *,
+    compare: bool = False,
     repairs: int = 0,
     on_line: Callable[[dict[str, Any]], None] = lambda line: None,
     should_stop: ShouldStop = lambda: False,
@@ -184,21 +185,24 @@ def run(
     Raises: ModelError, DatabaseError, DataError.
     """
     _refuse_changed_prompts(dataset, backend, folder, settings)
-    waiting: deque[tuple[dict[str, Any], Future[dict[str, Any]]]] = deque()
+    waiting: deque[Future[dict[str, Any]]] = deque()
 
     def write(until: int) -> None:
-        while len(waiting) > until or (waiting and waiting[0][1].done()):
-            line, score = waiting.popleft()
-            folder.append({**line, "score": score.result()})
+        while len(waiting) > until or (waiting and waiting[0].done()):
+            line = waiting.popleft().result()
+            folder.append(line)
             on_line(folder.lines[line["id"]])
 
     with ThreadPoolExecutor(1, thread_name_prefix="scorer") as scoring:
         try:
             for example, database in _todo(dataset, folder):
-                line = predict(example, database, backend, settings, repairs, should_stop)
+                line = predict(
+                    example, database, backend, settings,
+                    compare=compare, repairs=repairs, should_stop=should_stop,
+                )  # fmt: skip
                 if line is None:
                     break
-                waiting.append((line, scoring.submit(scorer.score, example, line)))
+                waiting.append(scoring.submit(scorer.scored, example, line))
                 write(until=_BACKLOG)
         finally:
             write(until=0)
@@ -254,19 +258,23 @@ def predict(
     database: Any,
     backend: Backend,
     settings: GenerationSettings,
+    *,
+    compare: bool = False,
     repairs: int = 0,
     should_stop: ShouldStop = lambda: False,
 ) -> dict[str, Any] | None:
     """One example, asked as the app asks: a line that lacks only its score. None if
     `should_stop` ended it."""
     from t2sql_tui.core.ask import ask
+    from t2sql_tui.core.confidence import features
     from t2sql_tui.core.types import Question
 
     question = Question(example.question, example.evidence)
     started = time.perf_counter()
     answer = ask(
-        question, database, backend, settings, should_stop=should_stop, repairs=repairs
-    )
+        question, database, backend, settings,
+        compare=compare, repairs=repairs, should_stop=should_stop,
+    )  # fmt: skip
     if should_stop():
         return None
     seconds = time.perf_counter() - started
@@ -282,6 +290,9 @@ def predict(
         "sql": best.sql,
         "accepted": isinstance(best.verdict, CheckedQuery),
         "logprob": best.logprob,
+        "tokens": best.tokens,
+        "confidence": answer.confidence,
+        "features": features(answer),
         "seconds": round(seconds, 4),
         "first_token_seconds": round(first.first_token_seconds, 4),
         "generation_seconds": round(sum(g.seconds for g in answer.generations), 4),
@@ -297,8 +308,16 @@ def predict(
         line["left_out"] = list(first.prompt.left_out)
     if settings.candidates > 1:
         line["candidates"] = [
-            {"sql": c.sql, "logprob": c.logprob, "accepted": isinstance(c.verdict, CheckedQuery)}
+            {
+                "sql": c.sql, "logprob": c.logprob, "tokens": c.tokens,
+                "accepted": isinstance(c.verdict, CheckedQuery),
+            }
             for c in answer.generations[-1].candidates
+        ]  # fmt: skip
+    if answer.readings:
+        line["readings"] = [
+            {"sql": r.candidate.sql, "votes": r.votes, "share": r.share, "signs": list(r.signs)}
+            for r in answer.readings
         ]
     return line
 

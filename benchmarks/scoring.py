@@ -33,11 +33,26 @@ class Scorer:
         *,
         keep_distinct: bool = False,
         suite: TestSuite | None = None,
+        every_candidate: bool = False,
     ) -> None:
         self._dataset = dataset
         self._keep_distinct = keep_distinct
         self._suite = suite
+        self._every_candidate = every_candidate
         self._schemas: dict[str, tuple[Schema, SpiderSchema]] = {}
+
+    def scored(self, example: Example, line: Mapping[str, Any]) -> dict[str, Any]:
+        """`line` with its score and, where asked for, a "right" at every candidate and reading,
+        from which other ways of choosing among them can be measured without asking again."""
+        line = {**line, "score": self.score(example, line)}
+        right = {line["sql"]: line["score"]["correct"]}
+        for part in ("candidates", "readings") if self._every_candidate else ():
+            for choice in line.get(part, ()):
+                if (sql := choice["sql"]) not in right:
+                    right[sql] = self._execute(example, sql).correct
+            if part in line:
+                line[part] = [{**choice, "right": right[choice["sql"]]} for choice in line[part]]
+        return line
 
     def score(self, example: Example, line: Mapping[str, Any]) -> dict[str, Any]:
         """The verdicts on `line`'s "sql" (and "text", "candidates") as plain JSON.

@@ -68,7 +68,8 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for command in ("list", "fetch", "run", "score", "report", "compare", "profile"):
+    for command in ("list", "fetch", "run", "score", "report", "compare", "ablation",
+                    "calibrate", "profile"):  # fmt: skip
         assert f"\n  {command} " in done.stdout
 
 
@@ -114,6 +115,42 @@ def test_another_prompt_version_is_refused_until_restart(here, model):
     assert "max_tokens: there 300, now 7" in result.stderr and "--restart" in result.stderr
     run("--max-tokens", "7", "--restart")
     assert len(list((here / "runs").glob("r.*"))) == 1  # the old run is kept
+
+
+def test_another_decoding_is_another_run(here, model):
+    run()
+    result = run("--decoding", "beam4", code=5)
+    assert "candidates: there 1, now 4" in result.stderr
+    assert "decoding: there None, now 'beam4'" in result.stderr
+    run("--decoding", "beam4", "--restart")
+    identity = json.loads((here / "runs/r/run.json").read_text())["identity"]
+    assert identity["decoding"] == "beam4" and identity["beam"] and identity["constrained"]
+    assert not identity["compare"] and identity["repairs"] == 0
+    line = json.loads((here / "runs/r/predictions.jsonl").read_text().splitlines()[0])
+    assert line["features"]["accepted"] == 1.0 and line["confidence"] is None
+    assert "right" not in line["candidates"][0]
+    # What was chosen beside the decoding counts as well.
+    result = run("--decoding", "beam4", "--repairs", "1", code=5)
+    assert "repairs: there 0, now 1" in result.stderr
+
+
+def test_a_run_is_named_after_its_options(here, model):
+    def named(*options):
+        call("run", "spider-format:mini", "-m", "x", *options)
+        return {path.name for path in (here / "runs").iterdir()}
+
+    assert named() == {"spider-format-mini--scripted"}
+    assert "spider-format-mini--scripted--beam4--r1" in named("--decoding", "beam4", "--repairs", 1)
+    greedy = named("--candidates", "2", "--temperature", "0.5")
+    assert "spider-format-mini--scripted--k2--t0.5" in greedy
+
+
+def test_a_greedy_run_of_an_older_version_goes_on(here, model):
+    run()
+    path = here / "runs/r/run.json"
+    info = json.loads(path.read_text())
+    assert not info["identity"].keys() & {"decoding", "beam", "constrained", "compare"}
+    assert "6 of 6 are done already" in run().stderr
 
 
 def test_a_limit_is_a_sample_with_its_interval(here, model):
@@ -248,6 +285,17 @@ def test_a_run_can_be_scored_again_and_keeps_its_provenance(here, model):
     assert identity["model"] == "scripted" and identity["candidates"] == 2
 
 
+def test_candidates_can_be_judged_afterwards(here, model):
+    gold = QUESTIONS[0][2]
+    model.replies = {"How many customers": ("SELECT 2", gold), **GOLDS}
+    run("--candidates", "2")
+    score("runs/r", "--score-candidates")
+    lines = (here / "runs/s/predictions.jsonl").read_text().splitlines()
+    line = next(line for line in map(json.loads, lines) if line["id"] == "dev-0000")
+    assert [c["right"] for c in line["candidates"]] == [False, True]
+    assert json.loads((here / "runs/s/run.json").read_text())["identity"]["score_candidates"]
+
+
 # --- compare and report -------------------------------------------------------------
 
 
@@ -275,6 +323,29 @@ def test_compare_refuses_other_data(two_runs, here):
     path = here / "runs/good/predictions.jsonl"
     path.write_text(path.read_text().replace("count(*)", "count(id)"))
     assert "another gold SQL" in call("compare", "runs/bad", "runs/good", code=5).stderr
+
+
+def test_ablation_is_a_row_a_run_against_the_first(two_runs, here):
+    output = call("ablation", "runs/bad", "runs/good", "runs/bad", "--out", "docs/a.md").stdout
+    assert output.startswith("spider-format:mini, 6 questions:")
+    rows = [line for line in output.splitlines() if line.startswith("| ")][1:]
+    assert [row.split("|")[1].strip() for row in rows] == ["bad", "good", "bad"]
+    assert "greedy" in rows[0] and "66.7" in rows[0] and "+33.3" in rows[1] and "p 0.500" in rows[1]
+    assert "+0.0" in rows[2] and rows[2].rstrip(" |").endswith("1.00")
+    assert (here / "docs/a.md").read_text() == output
+    found = json.loads((here / "docs/a.json").read_text())
+    first, second, _ = found["rows"]
+    assert first["against_first"] is None and first["p50"] > 0 and first["p50_ratio"] == 1
+    assert second["against_first"]["only_b"] == 2
+    assert first["unexecutable"]["right"] == 1 and second["execution"]["value"] == 1
+
+
+def test_ablation_refuses_other_questions(two_runs, here):
+    path = here / "runs/good/predictions.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    result = call("ablation", "runs/bad", "runs/good", code=5)
+    assert "good does not answer the questions of bad" in result.stderr
+    call("ablation", code=2)
 
 
 def test_report_prints_a_table_and_writes_a_page(two_runs, here):

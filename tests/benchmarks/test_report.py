@@ -24,7 +24,7 @@ REPLIES = {
 }
 
 
-def make_run(spider, name="r", model="tiny & co", replies=REPLIES):
+def make_run(spider, name="r", model="tiny & co", replies=REPLIES, confidence=None):
     dataset = read_spider(spider)
     scorer, lines = Scorer(dataset), []
     for place, example in enumerate(dataset.examples):
@@ -34,6 +34,7 @@ def make_run(spider, name="r", model="tiny & co", replies=REPLIES):
             "gold": example.gold, "text": sql, "sql": sql, "logprob": -float(place),
             "seconds": 0.5 + place, "first_token_seconds": 0.25, "generation_seconds": 0.45 + place,
             "prompt_tokens": 100, "cached_tokens": 80, "completion_tokens": 11, "repairs": 0,
+            "confidence": confidence and confidence[place],
         }  # fmt: skip
         lines.append({**line, "score": scorer.score(example, line)})
     info = {
@@ -161,6 +162,8 @@ SHARE = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 10}
         figures.shares([("a", [SHARE, SHARE])]),
         figures.bars([("a", [3, 0]), ("b", [0, 0])]),
         figures.bars([("nothing", [0])]),
+        figures.unit_square([[(0.2, 0.5), (1.0, 1.0)]], ("a & b", "c"), [[SHARE, SHARE]], True),
+        figures.unit_square([[], [(0.02, 0.0), (1.0, 1.0)]], ("a", "b")),
         figures.histogram([[0.5, 1.0, 2.0]], [[("p50", 1.0)]]),
         figures.histogram([[1.0], [0.0]], [[], []]),
     ],
@@ -173,6 +176,29 @@ def test_figures_are_xml_inside_their_box(svg):
             assert -1 <= float(element.attrib.get(name, 0)) <= width
         for name in ("y", "y1", "y2", "cy"):
             assert -1 <= float(element.attrib.get(name, 0)) <= height
+
+
+STATED = (0.9, 0.3, 0.4, 0.2, 0.9, 0.8)  # the second, third and fourth answers are wrong
+
+
+def test_a_stated_confidence_is_measured_and_drawn(spider, tmp_path):
+    run = make_run(spider, confidence=STATED)
+    found = run["results"]["calibration"]
+    assert found["n"] == 6 and found["auc"] == 1
+    assert found["brier"] == pytest.approx((0.01 + 0.09 + 0.16 + 0.04 + 0.01 + 0.04) / 6)
+    assert [c["value"] for c in found["coverage"]] == [0.5, 0.6, 0.6, 0.75, 1.0]
+    write_report([run, make_run(spider, "s", "without")], tmp_path / "page.html", None)
+    page = (tmp_path / "page.html").read_text()
+    assert "<h2>Confidence" in page and "Reliability" in page and "Risk and coverage" in page
+    assert "Calibration error, 10 bins of equal mass" in page
+    table = results.markdown_calibration([run["results"]], ["r"])
+    assert "Brier score" in table and "surest 80 %" in table
+    assert "Confidence" in [title for title, *_ in results.summary_tables(run["results"])]
+
+
+def test_without_a_confidence_nothing_is_said_of_it(page, spider):
+    assert "<h2>Confidence" not in page
+    assert results.markdown_calibration([make_run(spider)["results"]], ["r"]) == ""
 
 
 # --- numbers ------------------------------------------------------------------------
@@ -191,6 +217,7 @@ def test_results_are_the_lines_counted(spider):
     assert (execution["right"], execution["n"], execution["value"]) == (3, 6, 0.5)
     assert execution["low"] < 0.5 < execution["high"]
     assert found["measures"]["runs"]["right"] == 5
+    assert found["measures"]["unexecutable"]["right"] == 1 and found["calibration"] == {}
     assert found["by"]["tables"]["1"]["n"] == 5 and found["by"]["tables"]["2"]["n"] == 1
     assert found["by"]["database"]["shop"]["right"] == 2
     assert sum(found["errors"].values()) == 3

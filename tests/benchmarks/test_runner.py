@@ -19,13 +19,14 @@ GOLDS = {question: gold for _, question, gold in QUESTIONS}
 IDENTITY = {"suite": "mini", "model": "scripted", "prompt_version": "v1"}
 
 
-def go(spider, tmp_path, backend=None, identity=IDENTITY, **options):
+def go(spider, tmp_path, backend=None, identity=IDENTITY, every_candidate=False, **options):
     """One (further) run; the backend and the lines by id."""
     dataset = sample(read_spider(spider), None, 0)
     backend = backend or ScriptedBackend(replies=GOLDS)
     settings = options.pop("settings", GenerationSettings())
+    scorer = Scorer(dataset, every_candidate=every_candidate)
     with RunFolder(tmp_path / "run", identity, {"command": "test"}) as folder:
-        run(dataset, backend, folder, Scorer(dataset), settings, **options)
+        run(dataset, backend, folder, scorer, settings, **options)
         return backend, dict(folder.lines)
 
 
@@ -172,6 +173,48 @@ def test_candidates_are_kept_and_any_of_them_may_be_right(spider, tmp_path):
     line = lines["dev-0002"]
     assert [c["sql"] for c in line["candidates"]] == list(rome)
     assert not line["score"]["correct"] and line["score"]["any"]
+
+
+def test_every_candidate_is_judged_where_asked_for(spider, tmp_path):
+    rome = ("SELECT id FROM customer", "SELECT nme FROM customer",
+            "SELECT name FROM customer WHERE city = 'Rome'")  # fmt: skip
+    backend = ScriptedBackend(replies={"Rome": rome, "": "SELECT 1"})
+    settings = GenerationSettings(candidates=3)
+    _, lines = go(spider, tmp_path, backend, settings=settings, every_candidate=True)
+    candidates = lines["dev-0002"]["candidates"]
+    assert [c["right"] for c in candidates] == [False, False, True]
+    assert [c["accepted"] for c in candidates] == [True, False, True]
+    assert [c["tokens"] for c in candidates] == [4, 4, 8]
+    assert all(isinstance(c["logprob"], float) for c in candidates)
+    assert json.loads((tmp_path / "run" / PREDICTIONS).read_text().splitlines()[0])["candidates"]
+
+
+def test_a_line_holds_what_a_confidence_is_fitted_on(spider, tmp_path, monkeypatch):
+    from t2sql_tui.core import ask as asking
+    from t2sql_tui.core.confidence import features
+
+    plain, answers = asking.ask, []
+
+    def ask(*arguments, **options):
+        answers.append(replace(plain(*arguments, **options), confidence=0.75))
+        return answers[-1]
+
+    monkeypatch.setattr(asking, "ask", ask)
+    gold = GOLDS["How many customers are there?"]
+    replies = {"How many": ("SELECT 2 WHERE 0", gold, gold.upper()), "": "SELECT 1"}
+    _, lines = go(
+        spider, tmp_path, ScriptedBackend(replies=replies), compare=True, every_candidate=True,
+        settings=GenerationSettings(candidates=3),
+    )  # fmt: skip
+    line = lines["dev-0000"]
+    assert line["sql"] == gold and line["confidence"] == 0.75 and line["tokens"] == 4
+    assert line["features"] == features(answers[0])
+    assert line["features"]["votes"] == pytest.approx(2 / 3)
+    best, other = line["readings"]
+    assert (best["sql"], best["votes"], best["signs"], best["right"]) == (gold, 2, [], True)
+    assert (other["votes"], other["signs"], other["right"]) == (1, ["empty"], False)
+    assert best["share"] + other["share"] == pytest.approx(1)
+    assert [c["right"] for c in line["candidates"]] == [False, True, True]
 
 
 def test_repairs_are_counted(spider, tmp_path):
