@@ -404,8 +404,9 @@ class _Reader:
             scope.merged = scope.merged or word == "natural"
             self.table, self.operand = word == "join", False
         elif word in ("on", "using"):
-            if clause != "from":
-                raise _No
+            names = [name for name, _ in scope.sources if name]
+            if clause != "from" or len(names) > len(set(names)):
+                raise _No  # a table joined to itself needs an alias
             self._set_clause("on")
             scope.merged = scope.merged or word == "using"
         elif word == "from" and clause == "select" and before != "distinct":
