@@ -174,7 +174,8 @@ def fetch(name: str | None, data: Path | None, downloaded: Path | None) -> None:
 )
 @click.option(
     "--temperature", type=click.FloatRange(0),
-    help="Another than --decoding's; of several answers all but the first are sampled with it.",
+    help="Another than --decoding's (0: greedy); of several answers the first is greedy all the "
+    "same.",
 )
 @click.option(
     "--max-tokens", type=click.IntRange(1), help="Another longest answer than --decoding's."

@@ -31,11 +31,11 @@ DECODINGS: dict[str, Decoding] = {
         "greedy, of names that the database has", GenerationSettings(constrained=True)
     ),
     "beam4": Decoding(
-        "the likeliest of a beam of 4 that passes the check; nothing is run",
+        "the likeliest of a beam of 4 that passes the check, none of them run",
         GenerationSettings(candidates=4, beam=True, constrained=True),
     ),
     "vote8": Decoding(
-        "8 samples; the rows that most of the probability agrees on",
+        "8 samples, of which the rows that most of them give",
         GenerationSettings(candidates=8, constrained=True), compare=True,
     ),
     "full": Decoding("as the app: a beam, compared by its rows, repaired", None, True, 2),

@@ -134,6 +134,17 @@ def test_another_decoding_is_another_run(here, model):
     assert "repairs: there 0, now 1" in result.stderr
 
 
+def test_the_apps_own_decoding_compares_rows(here, model):
+    gold = QUESTIONS[0][2]
+    model.replies = {"How many customers": ("SELECT 2 WHERE 0", gold, "SELECT 3"), **GOLDS}
+    assert "100.0" in run("--decoding", "full").stdout
+    identity = json.loads((here / "runs/r/run.json").read_text())["identity"]
+    assert identity["compare"] and identity["repairs"] == 2 and identity["candidates"] > 1
+    lines = (here / "runs/r/predictions.jsonl").read_text().splitlines()
+    line = next(line for line in map(json.loads, lines) if line["id"] == "dev-0000")
+    assert len(line["readings"]) == 2 and line["features"]["readings"] == 2
+
+
 def test_a_run_is_named_after_its_options(here, model):
     def named(*options):
         call("run", "spider-format:mini", "-m", "x", *options)
