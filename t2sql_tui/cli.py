@@ -79,6 +79,14 @@ def _model_options(command):
     return command
 
 
+def _compare_option(what: str):
+    return click.option(
+        "--compare/--no-compare", default=None,
+        help="Run the model's candidates, read-only and briefly, to compare their rows "
+        f"before {what}. On by default.",
+    )  # fmt: skip
+
+
 def _demo_option(command):
     return click.option(
         "--demo", is_flag=False, flag_value="ecommerce", default=None, metavar="[NAME]",
@@ -106,9 +114,15 @@ def main() -> None:
 @main.command()
 @click.argument("database", required=False, type=click.Path(path_type=Path))
 @_demo_option
+@_compare_option("you approve one; the app remembers what you last chose there")
 @_model_options
 def open(
-    database: Path | None, demo: str | None, model: str | None, backend: str, offline: bool
+    database: Path | None,
+    demo: str | None,
+    compare: bool | None,
+    model: str | None,
+    backend: str,
+    offline: bool,
 ) -> None:
     """Open the app, on DATABASE if one is named. This is the default command.
 
@@ -134,6 +148,7 @@ def open(
         model=spec,
         backend_factory=lambda on_progress=None: _load(spec, backend, offline, on_progress),
         demo=demo,
+        compare=compare,
     ).run()
 
 
@@ -148,6 +163,11 @@ def open(
 @click.option("--limit", default=500, show_default=True, help="The most rows to print.")
 @click.option("--timeout", default=30.0, show_default=True, help="Seconds that the SQL may run.")
 @click.option("--sql-only", is_flag=True, help="Print the SQL, and nothing on stderr but errors.")
+@click.option(
+    "--json", "as_json", is_flag=True,
+    help="Print one JSON object: SQL, confidence, readings, signs of error; with --run, rows.",
+)  # fmt: skip
+@_compare_option("one is chosen")
 @_model_options
 def ask(
     arguments: tuple[str, ...],
@@ -157,6 +177,8 @@ def ask(
     limit: int,
     timeout: float,
     sql_only: bool,
+    as_json: bool,
+    compare: bool | None,
     model: str | None,
     backend: str,
     offline: bool,
@@ -183,9 +205,13 @@ def ask(
         )  # fmt: skip
     if run and sql_only:
         raise click.UsageError("--sql-only prints no rows; leave out --run.")
+    if as_json and (sql_only or format_ != "table"):
+        raise click.UsageError("--json is a format of its own; leave out --sql-only and --format.")
+    from t2sql_tui.core.ask import APP_SETTINGS
     from t2sql_tui.core.ask import ask as ask_model
     from t2sql_tui.core.catalog import find_model
     from t2sql_tui.core.database import open_database
+    from t2sql_tui.core.readings import summary
     from t2sql_tui.core.types import Limits, Question
 
     if run:
@@ -211,6 +237,8 @@ def ask(
             Question(text.strip()),
             database,
             engine,
+            APP_SETTINGS,
+            compare=compare is not False,
             on_attempt=lambda number, why: say(f"attempt {number} failed: {why.message}"),
         )
         first = answer.generations[0]
@@ -227,13 +255,17 @@ def ask(
                 click.echo(answer.candidate.sql, err=True)
             error.exit_code = 5
             raise error
-        say(f"{sum(g.seconds for g in answer.generations):.1f} s")
+        trust = summary(answer)
+        say(f"{sum(g.seconds for g in answer.generations):.1f} s{trust and f' · {trust}'}")
         if not run:
-            click.echo(query.sql)
+            click.echo(_as_json(answer) if as_json else query.sql)
             return
         click.secho(query.sql, fg="cyan", err=True)
         result = database.run(query, Limits(rows=limit, seconds=timeout))
-        _print_rows(result, format_)
+        if as_json:
+            click.echo(_as_json(answer, result))
+        else:
+            _print_rows(result, format_)
         cut = f" (cut at the limit of {result.truncated})" if result.truncated else ""
         say(f"{len(result.rows)} row{'' if len(result.rows) == 1 else 's'}{cut}")
 
@@ -308,6 +340,35 @@ def _progress_bar(stack: ExitStack):
         bars[-1].update(done - bars[-1].pos)
 
     return report
+
+
+def _as_json(answer, result=None) -> str:
+    """The answer as one JSON object; `rows` are objects as `--format json` writes them."""
+    import json
+    from io import StringIO
+
+    from t2sql_tui.core import export
+
+    found = {
+        "question": answer.question.text,
+        "sql": answer.query.sql,
+        "confidence": answer.confidence,
+        "readings": [
+            {
+                "sql": reading.candidate.sql,
+                "votes": reading.votes,
+                "share": reading.share,
+                "signs": reading.signs,
+                "row_count": reading.result and len(reading.result.rows),
+                "truncated": bool(reading.result and reading.result.truncated),
+            }
+            for reading in answer.readings
+        ],
+    }
+    if result:
+        export.write(result, rows := StringIO(), "json")
+        found |= {"rows": json.loads(rows.getvalue()), "truncated": bool(result.truncated)}
+    return json.dumps(found, ensure_ascii=False, indent=2)
 
 
 def _check_format(name: str) -> None:

@@ -145,3 +145,26 @@ def test_help_loads_nothing_heavy() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "doctor" in out.stdout and out.stdout.endswith("[]\n")
+
+
+NAMES, UPPER = "SELECT name FROM customer", "SELECT upper(name) FROM customer"
+
+
+def test_it_says_how_far_the_candidates_agree(shop: Path, model_says) -> None:
+    model_says((NAMES, f"{NAMES} ORDER BY 1", UPPER))
+    assert "2 of 3 agree; 1 gives other rows." in ask(str(shop), "names?").stderr
+    alone = ask(str(shop), "names?", "--no-compare")
+    assert (alone.stdout, "agree" in alone.stderr) == (f"{NAMES}\n", False)
+
+
+def test_json_carries_the_readings_and_with_run_the_rows(shop: Path, model_says) -> None:
+    model_says((NAMES, UPPER, NAMES))
+    found = json.loads(ask(str(shop), "names?", "--json").stdout)
+    assert (found["sql"], found["confidence"]) == (NAMES, None)
+    first, second = found["readings"]
+    assert (first["votes"], first["row_count"], first["signs"]) == (2, 2, [])
+    assert second["sql"] == UPPER and "rows" not in found
+    found = json.loads(ask(str(shop), "names?", "--json", "--run", "--limit", "1").stdout)
+    assert (found["rows"], found["truncated"]) == ([{"name": "Ada"}], True)
+    assert json.loads(ask(str(shop), "names?", "--json", "--no-compare").stdout)["readings"] == []
+    assert ask(str(shop), "names?", "--json", "--format", "csv").exit_code == 2

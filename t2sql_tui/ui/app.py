@@ -21,7 +21,7 @@ from textual.scrollbar import ScrollBar
 from textual.theme import Theme
 from textual.widget import AwaitMount
 
-from t2sql_tui.core.ask import prompt_for
+from t2sql_tui.core.ask import APP_SETTINGS, prompt_for
 from t2sql_tui.core.database import open_database
 from t2sql_tui.core.errors import T2SQLError
 from t2sql_tui.core.types import Backend, GenerationSettings, Limits, ModelSpec, Question
@@ -51,7 +51,8 @@ class T2SQLApp(App[None]):
 
     `backend_factory(on_progress)` loads the model; it is called in a thread and reports
     downloaded and total bytes. `model` is what to call it meanwhile. `demo` is the name of
-    the demo that `database_path` holds. `history_path` is for tests.
+    the demo that `database_path` holds. `compare` says whether candidates are run before
+    approval; None: as the person last chose. `history_path` is for tests.
     """
 
     TITLE = "t2sql"
@@ -68,7 +69,8 @@ class T2SQLApp(App[None]):
         model: ModelSpec | str | None = None,
         backend_factory: BackendFactory,
         demo: str | None = None,
-        settings: GenerationSettings = GenerationSettings(),
+        settings: GenerationSettings = APP_SETTINGS,
+        compare: bool | None = None,
         limits: Limits = Limits(),
         history_path: Path | None = None,
     ) -> None:
@@ -77,6 +79,8 @@ class T2SQLApp(App[None]):
         self.demo = demo
         self.model_name = model.name if isinstance(model, ModelSpec) else model or "model"
         self.settings = settings
+        self._compare_asked = compare
+        self.compare = compare is not False
         self.limits = limits
         self.backend: Backend | None = None
         self.quitting = False
@@ -108,9 +112,22 @@ class T2SQLApp(App[None]):
             theme = self.history.preference("theme")
             if theme in self.available_themes:
                 self.theme = theme
+            if self._compare_asked is None:
+                self.compare = self.history.preference("compare") != "off"
 
     def _prefer_theme(self, theme: Theme) -> None:
         self._in_history(lambda: self.history.prefer("theme", theme.name))
+
+    def action_toggle_compare(self) -> None:
+        """Whether candidates are run before approval; kept for the next time."""
+        self.compare = not self.compare
+        chosen = "on" if self.compare else "off"
+        self._in_history(lambda: self.history.prefer("compare", chosen))
+        self.notify(
+            "From the next question on, candidates are run, read-only, to compare their rows."
+            if self.compare
+            else "From the next question on, nothing runs before you approve it."
+        )
 
     def _watch_signals(self) -> None:
         """A closed terminal or a `kill` ends the app as ctrl+q does."""
@@ -419,6 +436,12 @@ class T2SQLApp(App[None]):
                         f"Key: {keys}",
                         lambda action=action: screen.run_action(action),
                     )
+        yield SystemCommand(
+            "Run nothing before approval" if self.compare else "Compare candidates by running them",
+            f"Now {'on' if self.compare else 'off'}: candidates are run, read-only and briefly,"
+            " to compare their rows",
+            self.action_toggle_compare,
+        )
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
         yield SystemCommand("Quit", "Key: ctrl+q", self.action_quit)
 
@@ -429,6 +452,7 @@ _KEY_NAMES = {"enter": "Enter", "escape": "Esc", "slash": "/", "enter,space": "E
 _COMMANDS = {
     "approve": "Run the SQL",
     "edit": "Edit the SQL",
+    "readings": "Compare with the next reading of the question",
     "regenerate": "Ask the model for another SQL",
     "explain": "Explain the SQL",
     "cancel": "Stop",

@@ -20,6 +20,7 @@ from t2sql_tui.ui.history import Entry
 
 if TYPE_CHECKING:  # it brings sqlglot: 0.15 s that the first paint need not wait for
     from t2sql_tui.core.explain import Step
+    from t2sql_tui.ui.widgets.readings import Version
 
 Work = Literal["open", "load", "generate", "check", "run", "export", "history"]
 
@@ -90,16 +91,18 @@ class AttemptRejected(Message):
 
 @dataclass
 class SQLGenerated(Message):
-    """`reads` maps each table the SQL would read to the columns read of it."""
+    """`versions` are the readings to choose from, that of the answer's candidate first;
+    empty where no SQL passed the check."""
 
     job: int
     answer: Answer
-    reads: dict[str, tuple[str, ...]]
+    versions: tuple[Version, ...]
 
 
 @dataclass
 class SQLChecked(Message):
-    """An edited SQL has been checked; `run` says whether it was meant to run at once."""
+    """An edited SQL has been checked; `run` says whether it was meant to run at once.
+    `reads` maps each table the SQL would read to the columns read of it."""
 
     job: int
     verdict: CheckedQuery | Rejection

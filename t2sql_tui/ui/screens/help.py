@@ -40,6 +40,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("a, Enter", "approve: run it"),
             ("e", "edit it; F5 checks and runs, Esc leaves the editor"),
+            ("o", "the next reading of the question; Esc goes back to the rows"),
             ("r", "ask the model for another"),
             ("x", "explain it in words"),
             ("c", "copy it"),
@@ -67,8 +68,10 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ),
 )
 PROMISE = (
-    "The model runs on this machine. Its SQL is checked, shown to you, and run only when you "
-    "approve it, on a connection that can read and nothing else. A query stops at 30 seconds."
+    "The model runs on this machine. Its SQL is checked, shown to you, and run when you approve "
+    "it, on a connection that can read and nothing else. A query stops at 30 seconds. Before "
+    "that, the model's candidates are run briefly, as safely, to compare their rows; ctrl+p "
+    "switches that off."
 )
 
 

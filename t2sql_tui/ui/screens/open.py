@@ -71,7 +71,9 @@ class OpenScreen(ModalScreen[None]):
                     ),
                     classes="lead",
                 )
-            yield ListField(id="path", compact=True, placeholder="Path of a file, or pick one below")
+            yield ListField(
+                id="path", compact=True, placeholder="Path of a file, or pick one below"
+            )
             yield OptionList(id="files", compact=True)
             yield Static(id="open-error")
 

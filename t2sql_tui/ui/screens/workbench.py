@@ -22,10 +22,12 @@ from t2sql_tui.core.database import Database
 from t2sql_tui.core.errors import ModelError, T2SQLError
 from t2sql_tui.core.names import quote_identifier
 from t2sql_tui.core.prompt import extract_sql
+from t2sql_tui.core.readings import choices, tell_apart
 from t2sql_tui.core.types import (
     Answer,
     CheckedQuery,
     Question,
+    Reading,
     Rejection,
     Schema,
     Turn,
@@ -48,10 +50,12 @@ from t2sql_tui.ui.messages import (
 from t2sql_tui.ui.widgets.grid import ResultGrid
 from t2sql_tui.ui.widgets.keybar import KeyBar
 from t2sql_tui.ui.widgets.question import QuestionBox
+from t2sql_tui.ui.widgets.readings import AgreementLine, ReadingsPane, Version
 from t2sql_tui.ui.widgets.results import Results, seconds
 from t2sql_tui.ui.widgets.schema import SchemaPane, SchemaTree
 from t2sql_tui.ui.widgets.sql import SQLPane, lay_out, lay_out_start
 from t2sql_tui.ui.widgets.status import StatusLine, TopBar
+from t2sql_tui.ui.words import describe_reads, starters
 
 if TYPE_CHECKING:
     from t2sql_tui.ui.app import T2SQLApp
@@ -77,6 +81,7 @@ class Workbench(Screen[None]):
     BINDINGS = [
         Binding("a", "approve", "Run"),
         Binding("e", "edit", "Edit"),
+        Binding("o", "readings", "Readings"),
         Binding("r", "regenerate", "Another"),
         Binding("x", "explain", "Explain"),
         Binding("m", "more", "More rows"),
@@ -113,6 +118,8 @@ class Workbench(Screen[None]):
         self.reads: dict[str, tuple[str, ...]] = {}
         self.rejection: Rejection | None = None
         self.answer: Answer | None = None
+        self._ran: CheckedQuery | None = None  # what the rows on screen are of
+        self._note = ""  # in the frame of SQL by the model: which model, how long
         self._shown_sql = ""  # the editor's text when `query` or `rejection` was set
         self._seen: set[str] = set()  # SQL proposed for this question so far
         self._seed = 0
@@ -127,13 +134,16 @@ class Workbench(Screen[None]):
             with Vertical(id="main"):
                 yield QuestionBox()
                 yield SQLPane()
+                yield AgreementLine()
                 yield StatusLine()
+                yield ReadingsPane()
                 yield Results()
         yield KeyBar()
 
     def on_mount(self) -> None:
         self.top.show_file(self.file_name, "opening…")
         self.results.show_words("")
+        self._forget_readings()
         self.box.focus()
         self.set_interval(0.25, self._tick)
         self.set_interval(2.0, self._look_at_file)
@@ -160,6 +170,10 @@ class Workbench(Screen[None]):
     @property
     def results(self) -> Results:
         return self.query_one(Results)
+
+    @property
+    def readings(self) -> ReadingsPane:
+        return self.query_one(ReadingsPane)
 
     @property
     def busy(self) -> bool:
@@ -216,7 +230,12 @@ class Workbench(Screen[None]):
         if error := self.app.model_error:  # it failed before the file was open
             self.model_failed(error)
         else:
-            self.status.show("You see the SQL before it runs, and it can only read.")
+            self.status.show(
+                "SQL can only read here. Candidates run briefly before you see the best one.",
+                "ctrl+p switches that off",
+            )
+            if not self.app.compare:
+                self.status.show("You see the SQL before it runs, and it can only read.")
 
     def _look_at_file(self) -> None:
         """Has somebody else changed the file? Two `stat` calls, so done here."""
@@ -290,15 +309,21 @@ class Workbench(Screen[None]):
         database, backend = self.database, self.app.backend
         job = self._begin("generating")
         self.checked = self.rejection = self.answer = None
+        self._forget_readings()
         self.sql.show("")
         self.results.set_stale(self.results.has_rows)
         self.sql.editor.focus()
         self._show_conversation()
         question = Question(self.question, history=(self.turn,) if self.turn else ())
-        settings = self.app.settings
+        settings, compare = self.app.settings, self.app.compare
         if self._seed:
+            # One sample: the likeliest of several would only be the same answer once more.
             settings = replace(
-                settings, temperature=max(0.7, settings.temperature), seed=self._seed
+                settings,
+                temperature=max(0.7, settings.temperature),
+                seed=self._seed,
+                candidates=1,
+                beam=False,
             )
         said: list[str] = []
         painted = 0.0
@@ -324,8 +349,9 @@ class Workbench(Screen[None]):
                     on_text=on_text,
                     on_attempt=on_attempt,
                     should_stop=self._stopper(job),
+                    compare=compare,
                 )
-                self.post_message(SQLGenerated(job, answer, _reads(answer.query, database)))
+                self.post_message(SQLGenerated(job, answer, _versions(answer, database)))
 
         self._work(generate, "generate")
 
@@ -362,12 +388,15 @@ class Workbench(Screen[None]):
         self.answer = answer
         generation = answer.generations[-1]
         note = f"{generation.model} · {seconds(sum(g.seconds for g in answer.generations))}"
-        if isinstance(candidate.verdict, CheckedQuery):
-            self.sql.show(lay_out(candidate.sql), note)
-            self.turn = Turn(answer.question.text, candidate.sql)
-            self._accept(candidate.verdict, event.reads)
+        if event.versions:
+            self._note = note
+            self.readings.take(answer, event.versions)
+            self._show_version(event.versions[0])
             if again:
                 self.status.show("The model stays with this answer.", "e edits it", "warning")
+            if self.readings.asking:
+                self._compare(0)
+                self.readings.query_one("#versions").focus()
             return
         verdict = candidate.verdict or Rejection("", ())
         if generation.finish == "length":
@@ -420,7 +449,8 @@ class Workbench(Screen[None]):
     def action_regenerate(self) -> None:
         self._stop_work()
         self._seed += 1
-        if self.answer is not None and self.turn == Turn(self.question, self.answer.candidate.sql):
+        proposed = {version.query.sql for version in self.readings.versions if version.query}
+        if self.answer and self.turn and self.turn.sql in proposed:
             # The answer being replaced is no context for its own replacement.
             history = self.answer.question.history
             self.turn = history[-1] if history else None
@@ -446,6 +476,72 @@ class Workbench(Screen[None]):
             self.box.border_subtitle = "the next one follows this · ctrl+n starts anew"
         else:
             self.box.border_subtitle = ""
+
+    # --- several readings ---------------------------------------------------------
+
+    def _forget_readings(self) -> None:
+        self._to_results()
+        self.readings.take(None)
+        self._show_agreement()
+
+    def _show_agreement(self) -> None:
+        self.query_one(AgreementLine).show(*self.readings.describe())
+        self.refresh_bindings()
+
+    def _show_version(self, version: Version) -> None:
+        """Put it in the editor, ready to be run if it is known to be safe."""
+        if version.query:
+            self.sql.show(version.sql, self._note)
+            self.turn = Turn(self.question, version.query.sql)
+            self._accept(version.query, version.reads)
+        else:
+            self.sql.show(version.sql, "edited")
+            self.checked = None
+            self._say_edited()
+        self.readings.shown_as(self.sql.text)
+        self._show_agreement()
+
+    def _compare(self, place: int) -> None:
+        """Show the readings in place of the rows, that one being the current."""
+        if self.results.has_focus_within:
+            self.sql.editor.focus()
+        self.readings.show(place)
+        self.results.display = False
+
+    def action_readings(self) -> None:
+        """o: the next reading, or the person's own SQL, and back to the first."""
+        self._keep_edit()
+        self._switch(self.readings.next)
+
+    @on(ReadingsPane.Moved)
+    def _moved_to_reading(self, event: ReadingsPane.Moved) -> None:
+        self._keep_edit()
+        self._switch(event.place)
+
+    def _switch(self, place: int) -> None:
+        self._stop_work()
+        self._compare(place)
+        self._show_version(self.readings.versions[place])
+        self.results.set_stale(self.results.has_rows and self.checked != self._ran)
+
+    def _keep_edit(self) -> None:
+        """What a person wrote is never lost: it becomes a version beside the model's."""
+        self.readings.keep(self.sql.text)
+        self._show_agreement()
+
+    @on(ReadingsPane.Picked)
+    def _picked(self) -> None:
+        self.readings.answered()
+        self.sql.editor.focus()
+        self._show_agreement()
+
+    @on(ReadingsPane.Closed)
+    def _to_results(self) -> None:
+        """Back from comparing to the rows."""
+        if self.readings.has_focus_within:
+            self.sql.editor.focus()
+        self.readings.display = False
+        self.results.display = True
 
     # --- approving, editing, running ----------------------------------------------
 
@@ -482,6 +578,7 @@ class Workbench(Screen[None]):
             self._refuse(event.verdict)
             self._resume_editing()
             return
+        self._keep_edit()
         self._accept(event.verdict, event.reads)
         if self.question:
             self.turn = Turn(self.question, event.verdict.sql)
@@ -516,6 +613,8 @@ class Workbench(Screen[None]):
         result = event.result
         more = event.rows > self.app.limits.rows
         self.phase = "done"
+        self._ran = event.query
+        self._to_results()
         self.status.show(f"Read {self._what_is_read()}, and changed nothing.", "", "good")
         if result.rows:
             self.results.show_result(result, event.rows, keep_view=more)
@@ -534,8 +633,8 @@ class Workbench(Screen[None]):
 
     @on(Results.MoreWanted)
     def _fetch_more(self, event: Results.MoreWanted) -> None:
-        if self.checked:
-            self.post_message(QueryApproved(self.checked, event.rows))
+        if self._ran:
+            self.post_message(QueryApproved(self._ran, event.rows))
 
     def action_edit(self) -> None:
         self._stop_work()
@@ -547,6 +646,7 @@ class Workbench(Screen[None]):
         """A person asked for this table's rows: the SQL is ours, shown, and run at once."""
         self._stop_work()
         self.question, self.answer = "", None
+        self._forget_readings()
         self.sql.show(f"SELECT *\nFROM {quote_identifier(event.table)}", "preview")
         self._check(run=True)
 
@@ -564,6 +664,7 @@ class Workbench(Screen[None]):
         self._stop_work()
         self.turn = None
         self.question, self.answer = entry.question, None
+        self._forget_readings()
         self.box.show(entry.question)
         self.sql.show(entry.sql, "from the history")
         self.sql.editor.focus()
@@ -577,8 +678,12 @@ class Workbench(Screen[None]):
             self.phase = "proposed"
             self._describe_query()
         else:
-            self.phase = "edited"
-            self.status.show("Edited, not checked yet.", "a checks and runs it, e goes on")
+            self._keep_edit()
+            self._say_edited()
+
+    def _say_edited(self) -> None:
+        self.phase = "edited"
+        self.status.show("Edited, not checked yet.", "a checks and runs it, e goes on")
 
     def action_cancel(self) -> None:
         was = self.phase
@@ -627,7 +732,9 @@ class Workbench(Screen[None]):
         self.job += 1
         self._began = time.monotonic()
         self._busy_words = {
-            "generating": "Writing SQL…",
+            "generating": "Writing SQL, running candidates to compare…"
+            if self.app.compare
+            else "Writing SQL…",
             "checking": "Checking…",
             "running": "Running…",
         }[phase]
@@ -671,7 +778,11 @@ class Workbench(Screen[None]):
             case "export" | "filter":
                 return self.is_mounted and self.results.has_rows
             case "more":
-                return free and self.results.has_rows and self.results.can_fetch_more
+                # Only of the SQL on screen: another may have been proposed since it ran.
+                shown = free and self.results.has_rows and self.checked == self._ran
+                return shown and self.results.can_fetch_more
+            case "readings":
+                return free and self.phase != "editing" and len(self.readings.versions) > 1
         return True
 
     def action_question(self) -> None:
@@ -687,6 +798,7 @@ class Workbench(Screen[None]):
         if self.phase in ("proposed", "edited", "editing"):
             self.action_approve()
         elif self.results.has_rows:
+            self._to_results()
             self.results.grid.focus()
         else:
             self.query_one("#examples").focus()
@@ -736,6 +848,7 @@ class Workbench(Screen[None]):
         self.app.copy(event.text, event.what)
 
     def action_filter(self) -> None:
+        self._to_results()
         self.results.open_filter()
 
     def action_more(self) -> None:
@@ -746,7 +859,7 @@ class Workbench(Screen[None]):
 
         if self.database and self.results.has_rows:
             self.app.push_screen(
-                ExportScreen(self.database, self.checked, self.results.grid, self.question)
+                ExportScreen(self.database, self._ran, self.results.grid, self.question)
             )
 
     def action_help(self) -> None:
@@ -781,35 +894,14 @@ def _reads(query: object, database: Database) -> dict[str, tuple[str, ...]]:
     return columns_read(query, database) if isinstance(query, CheckedQuery) else {}
 
 
-def describe_reads(reads: dict[str, tuple[str, ...]], schema: Schema) -> str:
-    """orders (id, total), customers (all 9 columns)"""
-    parts = []
-    for name, columns in list(reads.items())[:6]:
-        table = schema.table(name)
-        if not columns:
-            what = ""
-        elif table and len(columns) > 3 and len(columns) == len(table.columns):
-            what = f" (all {len(columns)} columns)"
-        else:
-            what = f" ({', '.join(map(one_line, columns[:8]))}{', …' if len(columns) > 8 else ''})"
-        parts.append(one_line(name) + what)
-    more = f" and {len(reads) - 6} more" if len(reads) > 6 else ""
-    return (", ".join(parts) + more) or "no table"
-
-
-def starters(schema: Schema) -> list[str]:
-    """Questions that any file can answer, made from its own names."""
-    tables = sorted(
-        (t for t in schema.tables if t.kind == "table"), key=lambda t: -(t.row_count or 0)
-    )[:3]
-    found = [f"How many {_spoken(table.name)} are there?" for table in tables[:2]]
-    for table in tables:
-        for key in table.foreign_keys[:1]:
-            if key.table != table.name:
-                found.append(f"Which {_spoken(key.table)} have the most {_spoken(table.name)}?")
-    found += [f"Show ten {_spoken(table.name)}" for table in tables[:1]]
-    return found
-
-
-def _spoken(name: str) -> str:
-    return one_line(name).replace("_", " ")
+def _versions(answer: Answer, database: Database) -> tuple[Version, ...]:
+    """What there is to choose from: the answer's own candidate first. For workers."""
+    if not answer.query:
+        return ()
+    readings = choices(answer) or [Reading(answer.candidate)]
+    sqls = [reading.candidate.sql for reading in readings]
+    words = tell_apart(sqls, database.schema) if len(sqls) > 1 else sqls
+    return tuple(
+        Version(lay_out(sql), said, reading, _reads(reading.candidate.verdict, database))
+        for sql, said, reading in zip(sqls, words, readings, strict=True)
+    )

@@ -10,9 +10,9 @@ from textual.widgets import Static
 
 # The order in which keys are shown, and so which go first when the line is short.
 _ORDER = (
-    "submit", "preview", "insert", "search", "approve", "edit", "regenerate", "explain",
-    "check_and_run", "cancel", "leave_editor", "help", "more", "filter", "sort", "view_cell",
-    "copy", "new_question", "schema", "history", "export", "open",
+    "submit", "preview", "insert", "search", "approve", "edit", "readings", "regenerate",
+    "explain", "check_and_run", "cancel", "leave_editor", "help", "more", "filter", "sort",
+    "view_cell", "copy", "new_question", "schema", "history", "export", "open",
 )  # fmt: skip
 
 

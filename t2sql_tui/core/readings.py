@@ -1,0 +1,142 @@
+"""What a person is told of an answer with several readings: agreement, doubt, differences.
+
+The same words in the app and on the command line; nothing here runs any SQL.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from t2sql_tui.core.types import Answer, CheckedQuery, QueryResult, Reading, Schema, Sign
+
+SURE = 0.9  # confidence from which an answer is called sure
+UNSURE = 0.5  # confidence under which the person is asked, or told of the doubt
+
+SIGNS: dict[Sign, str] = {
+    "error": "It fails when it runs.",
+    "timeout": "It did not finish in the short time given to compare.",
+    "empty": "It finds no rows.",
+    "all-null": "It finds nothing but empty values (NULL).",
+    "cross-product": "It pairs every row of one table with every row of another.",
+    "unused-join": "It joins a table that it then makes no use of.",
+}
+
+
+def choices(answer: Answer) -> list[Reading]:
+    """The readings that a person can choose from: those whose SQL passed the check."""
+    return [r for r in answer.readings if isinstance(r.candidate.verdict, CheckedQuery)]
+
+
+def is_unsure(answer: Answer) -> bool:
+    return answer.confidence is not None and answer.confidence < UNSURE
+
+
+def certainty(confidence: float) -> str:
+    """Sure (96 %), Likely right (87 %), Unsure (34 %). Never 0 or 100 %: it is an estimate."""
+    word = "Sure" if confidence >= SURE else "Unsure" if confidence < UNSURE else "Likely right"
+    return f"{word} ({min(max(round(100 * confidence), 1), 99)} %)"
+
+
+def agreement(readings: Sequence[Reading]) -> str:
+    """4 of 4 candidates agree; or: 3 of 4 agree, 1 gives other rows. "" for one candidate."""
+    total = sum(reading.votes for reading in readings)
+    if total < 2:
+        return ""
+    first, *others = readings
+    if first.result is None:
+        return f"The {total} candidates could not be compared"
+    if first.votes == total:
+        return f"{total} of {total} candidates agree"
+    differ = sum(reading.votes for reading in others if reading.result)
+    unknown = total - first.votes - differ
+    if first.votes == 1:
+        said = f"1 of {total} candidates gives these rows"
+    else:
+        said = f"{first.votes} of {total} agree"
+    rest = []
+    if differ:
+        rest.append(f"{differ} {'gives' if differ == 1 else 'give'} other rows")
+    if unknown:
+        rest.append(f"{unknown} could not be run to the end")
+    return f"{said}; {', '.join(rest)}"
+
+
+def doubts(reading: Reading) -> str:
+    """A sentence for each sign that the SQL is wrong."""
+    return " ".join(SIGNS[sign] for sign in reading.signs)
+
+
+def summary(answer: Answer) -> str:
+    """One line on how far to trust the answer; "" where there is nothing to say."""
+    parts = [] if answer.confidence is None else [certainty(answer.confidence)]
+    if said := agreement(answer.readings):
+        parts.append(said)
+    sentences = [" · ".join(parts) + "."] if parts else []
+    if answer.readings and (said := doubts(answer.readings[0])):
+        sentences.append(said)
+        if is_unsure(answer) and len(choices(answer)) == 1:
+            sentences.append("This database may not be able to answer the question.")
+    elif is_unsure(answer) and len(choices(answer)) < 2:
+        sentences.append("Read the SQL before you rely on it.")
+    return " ".join(sentences)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Rows that one result has more often than the other, in its own order, and how many
+    rows both have. `compared` is how many rows were looked at where a limit cut a result
+    (so that what lies behind them is not known), else None."""
+
+    only_first: tuple[tuple[Any, ...], ...]
+    only_second: tuple[tuple[Any, ...], ...]
+    both: int
+    compared: int | None = None
+
+
+def difference(first: QueryResult, second: QueryResult) -> Difference:
+    """`first` against `second`, as bags: order does not count, repeated rows do."""
+    only_first = _surplus(first, second)
+    cut = [len(result.rows) for result in (first, second) if result.truncated]
+    return Difference(
+        only_first,
+        _surplus(second, first),
+        len(first.rows) - len(only_first),
+        min(cut) if cut else None,
+    )
+
+
+def _surplus(first: QueryResult, second: QueryResult) -> tuple[tuple[Any, ...], ...]:
+    left = Counter(second.rows)
+    more = []
+    for row in first.rows:
+        if left[row] > 0:
+            left[row] -= 1
+        else:
+            more.append(row)
+    return tuple(more)
+
+
+def tell_apart(sqls: Sequence[str], schema: Schema) -> list[str]:
+    """Plain words for each SQL: what it alone does; or what not all of the others do; or
+    what it alone does not do; the SQL itself where words do not tell it apart."""
+    from t2sql_tui.core.explain import explain  # brings sqlglot: 0.15 s, needed only here
+
+    steps = [[text for step in explain(sql, schema) for _, text in step.lines()] for sql in sqls]
+    users = Counter(text for said in steps for text in set(said))
+    words = []
+    for said in steps:
+        alone = [text for text in said if users[text] == 1]
+        unshared = [text for text in said if users[text] < len(sqls)]
+        missing = [
+            f"Leaves out: {t}"
+            for t, n in users.items()
+            if n == len(sqls) - 1 and t not in said
+        ]
+        words.append(" ".join(alone or unshared or missing))
+    return [
+        said if said and words.count(said) == 1 else " ".join(sql.split())
+        for sql, said in zip(sqls, words, strict=True)
+    ]
