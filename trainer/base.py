@@ -119,29 +119,20 @@ def transformers_folder(base: Base) -> str:
     the 0.5B, into the cache."""
     if not base.is_gguf:
         return base.source
-    target = cache_folder() / "base" / f"{base.name}-{base.sha256[:12]}"
-    if not (target / "config.json").exists():
-        with whole_folder(target) as part:
-            _dequantise(Path(base.source), part)
-    return str(target)
+    from t2sql_tui.backends import peft
 
-
-def _dequantise(gguf: Path, target: Path) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-    where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    cache, gguf = cache_folder() / "base", Path(base.source)
     try:
-        AutoTokenizer.from_pretrained(**where).save_pretrained(target)
-        model = AutoModelForCausalLM.from_pretrained(
-            **where, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16
-        )
+        return str(peft.transformers_folder(gguf, cache))
     except (ValueError, KeyError, NotImplementedError) as error:
         raise ModelError(
             f"transformers cannot read {gguf.name}: {_first_line(error)}",
             "Give the original weights as a transformers folder or hub id instead.",
         ) from error
-    model.save_pretrained(target)
+    except OSError as error:
+        if is_disk_error(error):
+            raise disk_error(cache, error) from error
+        raise
 
 
 def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:

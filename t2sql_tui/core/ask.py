@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from t2sql_tui.core.check import check
+from t2sql_tui.core.confidence import confidence, load_confidence
 from t2sql_tui.core.database import Database
 from t2sql_tui.core.guard import Guard
 from t2sql_tui.core.prompt import build_prompt, extract_sql
@@ -89,7 +90,11 @@ def ask(
         failed = (best.sql or best.text[:500], best.verdict.message)
         if on_attempt:
             on_attempt(attempt + 1, best.verdict)
-    return Answer(question, best, tuple(generations), values, readings)
+    answer = Answer(question, best, tuple(generations), values, readings)
+    # The fit is of answers that were compared; of others it says nothing.
+    if compare and (fitted := load_confidence(backend.spec)):
+        answer = replace(answer, confidence=confidence(answer, fitted))
+    return answer
 
 
 def _compare(
