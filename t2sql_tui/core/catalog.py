@@ -23,6 +23,8 @@ from t2sql_tui.core.prompt import PROMPTS
 from t2sql_tui.core.types import ModelSpec, Source
 
 DEFAULT_MODEL = "qwen2.5-coder-0.5b"
+#: NAME-base is the model NAME as published, without our adapter.
+BASE_SUFFIX = "-base"
 
 #: What our exporter writes into a GGUF, and what a foreign file is taken to want.
 PROMPT_VERSION_KEY = "t2sql.prompt_version"
@@ -95,8 +97,8 @@ def load_catalog() -> dict[str, ModelSpec]:
 
 
 def find_model(name_or_path: str | Path = DEFAULT_MODEL) -> ModelSpec:
-    """The spec of a known model, of any GGUF file, or of the folder of an adapter or a run;
-    `path` is set if weights are here.
+    """The spec of a known model, of one without its adapter (NAME-base), of any GGUF file, or
+    of the folder of an adapter or a run; `path` is set if weights are here.
 
     Raises: ModelError when there is no such model or file, or the file wants a prompt
     version or chat format that this version of the program does not have.
@@ -105,6 +107,9 @@ def find_model(name_or_path: str | Path = DEFAULT_MODEL) -> ModelSpec:
     catalog = load_catalog()
     if name in catalog:
         return replace(catalog[name], path=store.find(catalog[name]))
+    if (plain := name.removesuffix(BASE_SUFFIX)) in catalog:
+        spec = _read_published(models_source() / plain / "model.toml")
+        return replace(spec, name=name, path=store.find(spec))
     path = Path(name_or_path).expanduser()
     for folder in (path, path / "adapter"):
         if (folder / "adapter_config.json").is_file():
@@ -120,6 +125,17 @@ def find_model(name_or_path: str | Path = DEFAULT_MODEL) -> ModelSpec:
 
 
 def _read_spec(file: Path) -> ModelSpec:
+    """A model.toml, with the adapter beside it and the prompt version that it was trained on."""
+    spec, folder = _read_published(file), file.parent / "adapter"
+    if not (folder / "adapter_config.json").is_file():
+        return spec
+    info = read_adapter_info(folder)
+    return replace(
+        spec, adapter=folder, prompt_version=info.prompt_version or spec.prompt_version
+    )
+
+
+def _read_published(file: Path) -> ModelSpec:
     known = {field.name for field in fields(ModelSpec)} - {"name", "path", "adapter"}
     try:
         values: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
@@ -130,9 +146,7 @@ def _read_spec(file: Path) -> ModelSpec:
         values["sources"] = tuple(Source(**source) for source in values.get("sources", ()))
     except (OSError, TypeError, ValueError) as error:
         raise ModelError(f"{file} is damaged: {error}", "Install t2sql-tui again.") from error
-    adapter = file.parent / "adapter"
-    has_adapter = (adapter / "adapter_config.json").is_file()
-    return ModelSpec(file.parent.name, **values, adapter=adapter if has_adapter else None)
+    return ModelSpec(file.parent.name, **values)
 
 
 def _spec_of_adapter(folder: Path) -> ModelSpec:

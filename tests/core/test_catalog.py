@@ -44,6 +44,13 @@ def test_a_typing_error_gets_the_nearest_name():
     assert 'Did you mean "qwen2.5-coder-0.5b"?' in caught.value.hint
 
 
+def test_the_published_weights_can_be_had_without_our_adapter():
+    for name, spec in load_catalog().items():
+        plain = find_model(f"{name}-base")
+        assert plain.adapter is None and plain.name == f"{name}-base"
+        assert (plain.file, plain.sha256) == (spec.file, spec.sha256)
+
+
 @pytest.fixture
 def write(tmp_path):
     from tiny_gguf import write_tiny_gguf
