@@ -194,9 +194,11 @@ _ATTENTION_NAMES = {"q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj"}
 
 
 def add_adapter(model: PreTrainedModel, config: Config):
-    """`model` with a fresh trainable adapter, or itself, all of it trainable.
+    """`model` with a trainable adapter, fresh or that of `config.start`; or itself, all of it
+    trainable.
 
-    Raises: ModelError if no layer has a name that `targets` asks for.
+    Raises: ModelError if no layer has a name that `targets` asks for, or the adapter to start
+    from is another kind.
     """
     if config.method == "full":
         return model
@@ -222,11 +224,43 @@ def add_adapter(model: PreTrainedModel, config: Config):
             f"No adapter fits: {_first_line(error)}",
             "--targets takes all-linear, attention, or names of the model's layers.",
         ) from error
+    if config.start:
+        _load_weights(adapted, Path(config.start).expanduser(), config)
     if config.method == "qlora" or config.gradient_checkpointing:
         adapted.enable_input_require_grads()
     if config.fused:
         fuse(adapted)
     return adapted
+
+
+def _load_weights(adapted, folder: Path, config: Config) -> None:
+    """Gives the fresh adapter the weights of the one in `folder` (or of the run there)."""
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    from t2sql_tui.core.catalog import read_adapter_info
+
+    folder = folder / "adapter" if (folder / "adapter").is_dir() else folder
+    try:
+        kept = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        weights = load_file(folder / "adapter_model.safetensors")
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"There is no adapter in {folder}: {_first_line(error)}",
+            "--start names the folder of an adapter, or of a run that has ended.",
+        ) from error
+    own = adapted.peft_config["default"]
+    here = (own.r, own.lora_alpha, own.use_rslora, own.use_dora, sorted(own.target_modules))
+    there = (kept["r"], kept["lora_alpha"], kept["use_rslora"], kept["use_dora"],
+             sorted(kept["target_modules"]))  # fmt: skip
+    base = read_adapter_info(folder).base_sha256
+    if here != there or (base and base != find_base(config).sha256):
+        raise ModelError(
+            f"The adapter in {folder} is another than the one to be trained.",
+            f"It has rank {kept['r']}, alpha {kept['lora_alpha']}, targets "
+            f"{', '.join(sorted(kept['target_modules']))}; and --base must be the one it is of.",
+        )
+    set_peft_model_state_dict(adapted, weights)
 
 
 def fuse(model) -> int:

@@ -115,6 +115,10 @@ class Config:
     dropout: float = _of("model", 0.0)
     """Dropout in front of the adapters."""
 
+    start: str = _of("model", "")
+    """Adapter, or run, whose weights training goes on from, with a new schedule; rank, alpha
+    and targets must be as they were. Empty starts with a new adapter."""
+
     targets: tuple[str, ...] = _of("model", ("all-linear",))
     """Layers that get an adapter: all-linear, attention, or names such as q_proj."""
 

@@ -565,7 +565,7 @@ def save_result(model, tokenizer, config: Config, base: Base, folder: Path) -> N
     the whole model, with what it was trained on and for."""
     import torch
 
-    from t2sql_tui.core.catalog import AdapterInfo, write_adapter_info
+    from t2sql_tui.core.catalog import AdapterInfo, load_catalog, write_adapter_info
 
     with whole_folder(folder / _result_name(config)) as part:
         if config.method == "full":
@@ -574,6 +574,10 @@ def save_result(model, tokenizer, config: Config, base: Base, folder: Path) -> N
         else:
             from peft import get_peft_model_state_dict
 
+            # Where others find the base, not where this machine keeps it.
+            published = load_catalog().get(base.name)
+            if published:
+                model.peft_config["default"].base_model_name_or_path = published.base
             weights = get_peft_model_state_dict(model)
             model.save_pretrained(
                 part, state_dict={k: v.to(torch.float16) for k, v in weights.items()}

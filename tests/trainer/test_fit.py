@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from t2sql_tui.core.errors import ModelError
 from trainer.config import load_config
 
 
@@ -39,6 +40,16 @@ def test_a_run_leaves_an_adapter_a_log_curves_and_the_answers(settings):
     answers = (result.folder / "predictions" / "step-12.jsonl").read_text().splitlines()
     assert len(answers) == 3
     assert any("examples were left out" in line for line in said)  # the broken gold
+
+
+def test_training_goes_on_from_an_adapter(settings, tmp_path):
+    first, _ = run(settings, max_steps=12)
+    more, _ = run(settings, max_steps=2, start=str(first.folder), out=str(tmp_path / "more"))
+    assert losses(more.folder)[1] < losses(first.folder)[1] - 0.3
+    with pytest.raises(ModelError, match="another than"):
+        run(settings, rank=8, start=str(first.folder), out=str(tmp_path / "other"))
+    with pytest.raises(ModelError, match="no adapter"):
+        run(settings, start=str(tmp_path / "nowhere"), out=str(tmp_path / "none"))
 
 
 def test_a_killed_run_resumes_with_the_losses_of_an_unbroken_one(settings, tmp_path):
