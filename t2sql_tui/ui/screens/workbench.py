@@ -22,12 +22,10 @@ from t2sql_tui.core.database import Database
 from t2sql_tui.core.errors import ModelError, T2SQLError
 from t2sql_tui.core.names import quote_identifier
 from t2sql_tui.core.prompt import extract_sql
-from t2sql_tui.core.readings import choices, tell_apart
 from t2sql_tui.core.types import (
     Answer,
     CheckedQuery,
     Question,
-    Reading,
     Rejection,
     Schema,
     Turn,
@@ -50,12 +48,12 @@ from t2sql_tui.ui.messages import (
 from t2sql_tui.ui.widgets.grid import ResultGrid
 from t2sql_tui.ui.widgets.keybar import KeyBar
 from t2sql_tui.ui.widgets.question import QuestionBox
-from t2sql_tui.ui.widgets.readings import AgreementLine, ReadingsPane, Version
+from t2sql_tui.ui.widgets.readings import AgreementLine, ReadingsPane, Version, versions
 from t2sql_tui.ui.widgets.results import Results, seconds
 from t2sql_tui.ui.widgets.schema import SchemaPane, SchemaTree
 from t2sql_tui.ui.widgets.sql import SQLPane, lay_out, lay_out_start
 from t2sql_tui.ui.widgets.status import StatusLine, TopBar
-from t2sql_tui.ui.words import describe_reads, starters
+from t2sql_tui.ui.words import describe_reads, reads, starters
 
 if TYPE_CHECKING:
     from t2sql_tui.ui.app import T2SQLApp
@@ -89,6 +87,7 @@ class Workbench(Screen[None]):
         Binding("escape", "cancel", "Stop"),
         Binding("f5", "check_and_run", "Check and run"),
         Binding("escape", "leave_editor", "Leave the editor"),
+        Binding("escape", "close_readings", "Back to the rows", show=False),
         Binding("ctrl+n", "new_question", "New question"),
         # Priority only where a text field has the key: it overtakes letters still on their way.
         Binding("ctrl+e", "export", "Export", priority=True),
@@ -351,7 +350,7 @@ class Workbench(Screen[None]):
                     should_stop=self._stopper(job),
                     compare=compare,
                 )
-                self.post_message(SQLGenerated(job, answer, _versions(answer, database)))
+                self.post_message(SQLGenerated(job, answer, versions(answer, database)))
 
         self._work(generate, "generate")
 
@@ -396,7 +395,6 @@ class Workbench(Screen[None]):
                 self.status.show("The model stays with this answer.", "e edits it", "warning")
             if self.readings.asking:
                 self._compare(0)
-                self.readings.query_one("#versions").focus()
             return
         verdict = candidate.verdict or Rejection("", ())
         if generation.finish == "length":
@@ -503,10 +501,9 @@ class Workbench(Screen[None]):
 
     def _compare(self, place: int) -> None:
         """Show the readings in place of the rows, that one being the current."""
-        if self.results.has_focus_within:
-            self.sql.editor.focus()
         self.readings.show(place)
         self.results.display = False
+        self.readings.options.focus()
 
     def action_readings(self) -> None:
         """o: the next reading, or the person's own SQL, and back to the first."""
@@ -514,9 +511,11 @@ class Workbench(Screen[None]):
         self._switch(self.readings.next)
 
     @on(ReadingsPane.Moved)
-    def _moved_to_reading(self, event: ReadingsPane.Moved) -> None:
-        self._keep_edit()
-        self._switch(event.place)
+    def _moved_to_reading(self) -> None:
+        place = self.readings.options.highlighted
+        if self.readings.display and place is not None and place != self.readings.place:
+            self._keep_edit()
+            self._switch(place)
 
     def _switch(self, place: int) -> None:
         self._stop_work()
@@ -531,11 +530,14 @@ class Workbench(Screen[None]):
 
     @on(ReadingsPane.Picked)
     def _picked(self) -> None:
-        self.readings.answered()
-        self.sql.editor.focus()
-        self._show_agreement()
+        if self.readings.display:
+            self.readings.answered()
+            self.sql.editor.focus()
+            self._show_agreement()
 
-    @on(ReadingsPane.Closed)
+    def action_close_readings(self) -> None:
+        self._to_results()
+
     def _to_results(self) -> None:
         """Back from comparing to the rows."""
         if self.readings.has_focus_within:
@@ -566,7 +568,7 @@ class Workbench(Screen[None]):
         def check_sql() -> None:
             with self._reporting("check", job):
                 verdict = check(text, database)
-                self.post_message(SQLChecked(job, verdict, run, _reads(verdict, database)))
+                self.post_message(SQLChecked(job, verdict, run, reads(verdict, database)))
 
         self._work(check_sql, "check")
 
@@ -781,6 +783,8 @@ class Workbench(Screen[None]):
                 # Only of the SQL on screen: another may have been proposed since it ran.
                 shown = free and self.results.has_rows and self.checked == self._ran
                 return shown and self.results.can_fetch_more
+            case "close_readings":
+                return self.is_mounted and self.readings.display
             case "readings":
                 return free and self.phase != "editing" and len(self.readings.versions) > 1
         return True
@@ -885,23 +889,3 @@ def file_stamp(path: Path) -> tuple[tuple[int, int, int] | None, ...]:
         else:
             stamps.append((found.st_ino, found.st_size, found.st_mtime_ns))
     return tuple(stamps)
-
-
-def _reads(query: object, database: Database) -> dict[str, tuple[str, ...]]:
-    """Tables and columns that a query would read; nothing for what is none. For workers."""
-    from t2sql_tui.core.explain import columns_read  # brings sqlglot, see messages.py
-
-    return columns_read(query, database) if isinstance(query, CheckedQuery) else {}
-
-
-def _versions(answer: Answer, database: Database) -> tuple[Version, ...]:
-    """What there is to choose from: the answer's own candidate first. For workers."""
-    if not answer.query:
-        return ()
-    readings = choices(answer) or [Reading(answer.candidate)]
-    sqls = [reading.candidate.sql for reading in readings]
-    words = tell_apart(sqls, database.schema) if len(sqls) > 1 else sqls
-    return tuple(
-        Version(lay_out(sql), said, reading, _reads(reading.candidate.verdict, database))
-        for sql, said, reading in zip(sqls, words, readings, strict=True)
-    )

@@ -8,7 +8,6 @@ from typing import Any
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
@@ -16,10 +15,13 @@ from textual.style import Style
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from t2sql_tui.core.readings import difference, doubts, is_unsure, summary
+from t2sql_tui.core.database import Database
+from t2sql_tui.core.readings import choices, difference, doubts, is_unsure, summary, tell_apart
 from t2sql_tui.core.types import Answer, CheckedQuery, Reading
 from t2sql_tui.ui.cells import cell_text, one_line
+from t2sql_tui.ui.widgets.sql import lay_out
 from t2sql_tui.ui.widgets.status import StatusLine
+from t2sql_tui.ui.words import reads
 
 _MOST_ROWS = 50  # of each side of a comparison
 _CELL = 40  # characters of a cell in it
@@ -56,6 +58,20 @@ class Version:
         return f"{found} · {self.reading.votes} of {candidates}"
 
 
+def versions(answer: Answer, database: Database) -> tuple[Version, ...]:
+    """What there is to choose from: the answer's own candidate first; nothing where no SQL
+    passed the check. For workers."""
+    if not answer.query:
+        return ()
+    readings = choices(answer) or [Reading(answer.candidate)]
+    sqls = [reading.candidate.sql for reading in readings]
+    words = tell_apart(sqls, database.schema) if len(sqls) > 1 else sqls
+    return tuple(
+        Version(lay_out(sql), said, reading, reads(reading.candidate.verdict, database))
+        for sql, said, reading in zip(sqls, words, readings, strict=True)
+    )
+
+
 class AgreementLine(Static):
     """One line under the SQL on how far to trust it. Hidden where nothing is known."""
 
@@ -88,19 +104,12 @@ class ReadingsPane(Vertical):
     """
 
     BORDER_TITLE = "Readings"
-    BINDINGS = [Binding("escape", "close", "Back", show=False)]
 
-    @dataclass
     class Moved(Message):
-        """The person looks at another version."""
-
-        place: int
+        """The person has moved to another version: the one that the list highlights now."""
 
     class Picked(Message):
         """The person says that the current version is what they meant."""
-
-    class Closed(Message):
-        """The person wants to see the rows again."""
 
     def __init__(self) -> None:
         super().__init__(id="readings", classes="pane")
@@ -117,6 +126,10 @@ class ReadingsPane(Vertical):
             with Horizontal():
                 yield Static(id="only-here", classes="side")
                 yield Static(id="only-there", classes="side")
+
+    @property
+    def options(self) -> OptionList:
+        return self.query_one(OptionList)
 
     # --- what there is to choose ---------------------------------------------------
 
@@ -192,7 +205,7 @@ class ReadingsPane(Vertical):
     def _paint(self) -> None:
         self.border_title = "Which do you mean?" if self.asking else "Readings"
         self.border_subtitle = "↑ ↓ or a number, Enter picks, Esc closes"
-        options = self.query_one(OptionList)
+        options = self.options
         with options.prevent(OptionList.OptionHighlighted):
             options.clear_options()
             options.add_options(self._options())
@@ -246,7 +259,7 @@ class ReadingsPane(Vertical):
             only_here = _rows(f"Only in {a}", "+", found.only_first, "$text-success")
             only_there = _rows(f"Only in {b}", "−", found.only_second, "$text-error")
         described = Content.styled(words, "$foreground-muted")
-        line = self.query_one(OptionList).get_option_at_index(self.place).prompt
+        line = self.options.get_option_at_index(self.place).prompt
         if isinstance(line, Content) and 0 < self.content_size.width < line.cell_length:
             described = Content.assemble(one_line(version.words), "\n", described)
         self.query_one("#difference-words", Static).update(described)
@@ -260,27 +273,22 @@ class ReadingsPane(Vertical):
     def _moved(self, event: OptionList.OptionHighlighted) -> None:
         event.stop()
         if event.option_index != self.place:
-            self.post_message(self.Moved(event.option_index))
+            self.post_message(self.Moved())
 
     @on(OptionList.OptionSelected)
     def _picked(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        if event.option_index != self.place:
-            self.post_message(self.Moved(event.option_index))
         self.post_message(self.Picked())
 
     def on_key(self, event: events.Key) -> None:
         if event.key.isdecimal() and 0 < int(event.key) <= len(self.versions):
             event.stop()
-            self.query_one(OptionList).highlighted = int(event.key) - 1
+            self.options.highlighted = int(event.key) - 1
 
     def on_resize(self) -> None:
         if self.display and self.versions:
             # Whether the list cuts the words depends on the width.
             self.call_after_refresh(self._compare)
-
-    def action_close(self) -> None:
-        self.post_message(self.Closed())
 
 
 def _flat(sql: str) -> str:
