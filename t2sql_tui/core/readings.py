@@ -131,9 +131,7 @@ def tell_apart(sqls: Sequence[str], schema: Schema) -> list[str]:
         alone = [text for text in said if users[text] == 1]
         unshared = [text for text in said if users[text] < len(sqls)]
         missing = [
-            f"Leaves out: {t}"
-            for t, n in users.items()
-            if n == len(sqls) - 1 and t not in said
+            f"Leaves out: {t}" for t, n in users.items() if n == len(sqls) - 1 and t not in said
         ]
         words.append(" ".join(alone or unshared or missing))
     return [

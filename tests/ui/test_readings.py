@@ -269,3 +269,15 @@ async def test_how_it_looks(shop_demo: Path, size: tuple[int, int], model) -> No
         model((by_country, 2), (opted_in, 2), confidence=0.34)
         await d.ask("How many customers are there in each country?")
         await compare(d, "unsure")
+
+
+async def test_another_answer_is_one_sample_of_which_nobody_knows_how_sure_it_is(
+    shop: Path, model
+) -> None:
+    model((ALL, 1), confidence=0.96)
+    async with run_app(shop) as d:
+        await d.ask("Cities?")
+        assert line(d) == "Sure (96 %)."
+        await d.press("r")
+        await d.until(lambda: "stays with" in d.status)
+        assert line(d) == ""

@@ -350,6 +350,9 @@ class Workbench(Screen[None]):
                     should_stop=self._stopper(job),
                     compare=compare,
                 )
+                if settings.candidates == 1:
+                    # It agrees with itself alone: the fit is of several candidates.
+                    answer = replace(answer, confidence=None)
                 self.post_message(SQLGenerated(job, answer, versions(answer, database)))
 
         self._work(generate, "generate")
