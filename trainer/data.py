@@ -207,7 +207,7 @@ VERSION = 1
 # The code elsewhere that decides what an artefact holds.
 _CODE = (
     "t2sql_tui/core/prompt.py", "t2sql_tui/core/chat.py", "t2sql_tui/core/values.py",
-    "t2sql_tui/core/schema.py", "trainer/sqlform.py",
+    "t2sql_tui/core/schema.py", "t2sql_tui/core/linking.py", "trainer/sqlform.py",
 )  # fmt: skip
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 from t2sql_tui.core.chat import CHAT_FORMATS, neutralise
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.linking import rank_columns, rank_tables
 from t2sql_tui.core.names import quote_identifier
-from t2sql_tui.core.types import Prompt, Question, Schema, Table, ValueMatch
+from t2sql_tui.core.types import Column, Prompt, Question, Schema, Table, ValueMatch
 
 CountTokens = Callable[[str], int]
 
@@ -176,35 +177,39 @@ def build_prompt(
     """The finished prompt for one question.
 
     `budget` is how many tokens prefix and suffix may take together, as `count_tokens`
-    counts them; a schema that does not fit is cut to the tables that the question is
-    likeliest to need, and `Prompt.left_out` names the others. `failed` is a SQL that did
-    not work and the reason, for a repair.
+    counts them; a schema that does not fit, or that is large, is cut to the tables that the
+    question is likeliest to need, and `Prompt.left_out` names the others. `failed` is a SQL
+    that did not work and the reason, for a repair.
 
     Raises: ModelError for an unknown version or chat format, or a question that alone
     exceeds the budget.
     """
     form, wording = _lookup(chat_format, version)
-    text = wording.suffix(question, values)
-    if failed:
-        sql, reason = failed
-        text += f"\nThis SQL is wrong: {sql}\nBecause: {reason}\nWrite the corrected SQL."
-    suffix = neutralise(text)
+    suffix = _suffix(wording, question, values, failed)
 
     def prefix_of(tables: Sequence[Table]) -> str:
         return neutralise("".join(map(wording.table, tables)) + wording.links(tables))
 
     kept: Sequence[Table] = schema.tables
-    prefix, end = form.render(wording.system, prefix_of(kept), suffix)
+    body = prefix_of(kept)
+    prefix, end = form.render(wording.system, body, suffix)
     if budget is not None and count_tokens is not None:
+        large = len(body.encode()) > LARGE
         # A token is at least one byte: what is short enough in bytes needs no counting.
-        if len(prefix.encode()) + len(end.encode()) > budget:
+        fits = len(prefix.encode()) + len(end.encode()) <= budget
+        if large or not (fits or count_tokens(prefix) + count_tokens(end) <= budget):
             room = budget - count_tokens(end) - count_tokens(form.render(wording.system, "", "")[0])
             if room < 0:
                 raise ModelError(
                     "The question is too long for this model's context.",
                     "Ask it in fewer words, or choose a model with a larger context.",
                 )
+            if large:
+                room = min(room, SHOWN)
             kept = _fit(schema, question, values, wording, room, count_tokens)
+            shown = {(table.name, column.name) for table in kept for column in table.columns}
+            values = [match for match in values if (match.table, match.column) in shown]
+            suffix = _suffix(wording, question, values, failed)
             prefix, end = form.render(wording.system, prefix_of(kept), suffix)
     names = {table.name for table in kept}
     return Prompt(
@@ -215,6 +220,19 @@ def build_prompt(
         stop=(form.end,),
         left_out=tuple(t.name for t in schema.tables if t.name not in names),
     )
+
+
+def _suffix(
+    wording: PromptVersion,
+    question: Question,
+    values: Sequence[ValueMatch],
+    failed: tuple[str, str] | None,
+) -> str:
+    text = wording.suffix(question, values)
+    if failed:
+        sql, reason = failed
+        text += f"\nThis SQL is wrong: {sql}\nBecause: {reason}\nWrite the corrected SQL."
+    return neutralise(text)
 
 
 def _lookup(chat_format: str, version: str):
@@ -231,58 +249,14 @@ def _lookup(chat_format: str, version: str):
     return CHAT_FORMATS[chat_format], PROMPTS[version]
 
 
-# --- a schema that does not fit -----------------------------------------------------
+# --- a schema that does not fit, or is large ----------------------------------------
 
-_WORD = re.compile(r"[a-z]+|\d+")
-
-
-def _words(text: str) -> set[str]:
-    """Lower-case word stems: camelCase and snake_case split, a plural s dropped."""
-    split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).lower()
-    return {w[:-1] if len(w) > 3 and w.endswith("s") else w for w in _WORD.findall(split)}
-
-
-def rank_tables(schema: Schema, question: Question, values: Sequence[ValueMatch]) -> list[Table]:
-    """All tables, those the question is likeliest to need first.
-
-    A word of the question counts more the fewer tables mention it (inverse document
-    frequency), a word in the table's name thrice one in a column's; a table that stores a
-    mentioned value counts as one that is named. Neighbours over keys get a share, because
-    joins run through them.
-    """
-    from math import log
-
-    asked = _words(
-        " ".join([question.text, question.evidence, *(t.question for t in question.history)])
-    )
-    names = {t.name: _words(t.name) for t in schema.tables}
-    columns = {
-        t.name: set().union(*(_words(c.name) for c in t.columns), set()) for t in schema.tables
-    }
-    spread: dict[str, int] = {}
-    for table in schema.tables:
-        for word in names[table.name] | columns[table.name]:
-            spread[word] = spread.get(word, 0) + 1
-    weight = {w: log(1 + len(schema.tables) / spread[w]) for w in asked if w in spread}
-    score = {
-        t.name: sum(3 * weight.get(w, 0) for w in names[t.name] & asked)
-        + sum(weight.get(w, 0) for w in columns[t.name] & asked)
-        for t in schema.tables
-    }
-    for match in values:
-        score[match.table] = score.get(match.table, 0) + 3 * match.score
-    by_lower = {t.name.lower(): t.name for t in schema.tables}
-    passed_on = dict(score)
-    for table in schema.tables:
-        for link in table.foreign_keys:
-            other = by_lower.get(link.table.lower())
-            if other:
-                passed_on[other] = max(passed_on[other], score[other] + score[table.name] / 3)
-                passed_on[table.name] = max(
-                    passed_on[table.name], score[table.name] + score[other] / 3
-                )
-    order = {t.name: i for i, t in enumerate(schema.tables)}
-    return sorted(schema.tables, key=lambda t: (-passed_on[t.name], order[t.name]))
+# A schema of up to LARGE bytes is shown whole: its text is the same for every question and
+# evaluated once. Spider's largest database takes 13,020, at 3.3 to 3.5 bytes a token. Of a
+# larger one, whose text would be evaluated for every question anew, SHOWN tokens are shown:
+# about as many as a database of ten tables takes.
+LARGE = 16_000
+SHOWN = 1_600
 
 
 def _fit(
@@ -294,33 +268,37 @@ def _fit(
     count_tokens: CountTokens,
 ) -> list[Table]:
     """The best-ranked tables that fit into `room` tokens, in the schema's own order."""
+
+    def cost_of(text: str) -> int:
+        return count_tokens(neutralise(text))
+
     kept: dict[str, Table] = {}
-    asked = _words(question.text)
+    links = 0  # tokens of the keys between the tables that are kept
+    share = room // min(3, max(1, len(schema.tables)))
     for table in rank_tables(schema, question, values):
-        cost = count_tokens(neutralise(wording.table(table)))
-        if cost > room // 3:  # one giant table must not push out all others
-            table = _narrow(table, asked, values, keep=40)
-            cost = count_tokens(neutralise(wording.table(table)))
+        cost = cost_of(wording.table(table))
+        if cost > share:  # one giant table must not push out all others
+            fitting = max(1, len(table.columns) * share // cost)
+            table = _narrow(table, rank_columns(table, question, values)[:fitting])
+            cost = cost_of(wording.table(table))
+        with_links = cost_of(wording.links([*kept.values(), table]))
+        cost += with_links - links
         if cost <= room:
             kept[table.name] = table
-            room -= cost
+            room, links = room - cost, with_links
         if room < 20:
             break
     return [kept[t.name] for t in schema.tables if t.name in kept]
 
 
-def _narrow(table: Table, asked: set[str], values: Sequence[ValueMatch], keep: int) -> Table:
-    """`table` with its keys and the `keep` columns that the question is likeliest to need."""
-    linked = {c.lower() for link in table.foreign_keys for c in link.columns}
-    stored = {m.column for m in values if m.table == table.name}
-
-    def rank(indexed) -> tuple:
-        place, column = indexed
-        is_key = column.primary_key > 0 or column.name.lower() in linked
-        return (not is_key, column.name not in stored, -len(_words(column.name) & asked), place)
-
-    chosen = sorted(sorted(enumerate(table.columns), key=rank)[:keep])
-    return replace(table, columns=tuple(column for _, column in chosen))
+def _narrow(table: Table, columns: Sequence[Column]) -> Table:
+    """`table` with no columns but these, and with the keys that they can still make."""
+    names = {column.name for column in columns}
+    return replace(
+        table,
+        columns=tuple(column for column in table.columns if column.name in names),
+        foreign_keys=tuple(key for key in table.foreign_keys if names.issuperset(key.columns)),
+    )
 
 
 # --- reading the answer -------------------------------------------------------------

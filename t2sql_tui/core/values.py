@@ -86,6 +86,11 @@ def _words(text: str) -> list[_Word]:
     ]
 
 
+def plain_words(text: str) -> list[str]:
+    """The plain forms (no case, accent or plural) of the words of a text."""
+    return [word.key for word in _words(text)]
+
+
 def _unaccented(text: str) -> str:
     if text.isascii():
         return text.lower()
@@ -436,6 +441,7 @@ def _similarity(one: str, other: str) -> float:
 # --- choosing ---------------------------------------------------------------------
 
 
+@functools.lru_cache(4)
 def _plain_names(schema: Schema) -> frozenset[str]:
     """Plain forms of the words in table and column names."""
     names = {table.name for table in schema.tables}
