@@ -1,4 +1,5 @@
-"""`benchmarks list | fetch | run | score | report | compare | ablation | calibrate | profile`.
+"""`benchmarks list | fetch | run | score | report | compare | ablation | calibrate | profile |
+linking`.
 
 Data goes to stdout, narration and progress to stderr. Exit codes: 0 done, 1 an error
 without a kind of its own, 2 wrong usage, 3 a database, 4 a model, 5 data, 130 Ctrl+C.
@@ -32,6 +33,13 @@ _threads = click.option(
     "--threads", type=click.IntRange(1), help="Processor threads of llama.cpp (default: all cores)."
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _whole_numbers(_: Any, __: Any, text: str) -> tuple[int, ...]:
+    numbers = text.split(",")
+    if not all(number.strip().isdecimal() and int(number) for number in numbers):
+        raise click.BadParameter("write whole numbers with commas between: 5,10,20")
+    return tuple(map(int, numbers))
 
 
 def _scoring(command: Any) -> Any:
@@ -323,6 +331,32 @@ def profile(**options: Any) -> None:
     from benchmarks.profile import profile_model
 
     profile_model(**options)
+
+
+@main.command()
+@click.argument("suite", default="spider-train-holdout")
+@click.option(
+    "--k", "ks", default="5,10,20", show_default=True, callback=_whole_numbers,
+    help="How many of the best-ranked tables count.",
+)
+@click.option("--limit", type=click.IntRange(1), help="A random sample of so many questions.")
+@click.option("--seed", default=0, show_default=True, help="Of the sample.")
+@click.option("--fit", is_flag=True, help="Fit the ranker's weights on SUITE and print them.")
+@click.option("--publish", is_flag=True, help="Keep the figures in benchmarks/results/.")
+@_data
+def linking(**options: Any) -> None:
+    """Measure schema linking: recall@k of the needed tables, among all databases merged.
+
+    No model is needed. SUITE may be one of Spider's, any spider-format:DIR, or bird-schemas.
+
+    \b
+    benchmarks linking --k 5,10,20
+    benchmarks linking bird-schemas --limit 1000
+    benchmarks linking spider-train --fit --limit 1000
+    """
+    from benchmarks.linking import measure_linking
+
+    measure_linking(**options)
 
 
 if __name__ == "__main__":
