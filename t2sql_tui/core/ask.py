@@ -105,15 +105,12 @@ def _compare(
 ) -> tuple[Reading, ...]:
     """The readings of a generation; where the best finds no rows, with the one that looks
     for the nearest stored values instead."""
-    candidates = generation.candidates
-    readings = read(candidates, database, sampled=not settings.beam, should_stop=should_stop)
-    if "empty" in readings[0].signs:
-        stored = with_stored_values(readings[0].candidate, database)
-        if stored is not None:
-            candidates = (*candidates, stored)
-            readings = read(
-                candidates, database, sampled=not settings.beam, should_stop=should_stop
-            )
+    readings = read(
+        generation.candidates, database, sampled=not settings.beam, should_stop=should_stop
+    )
+    best = readings[0]
+    if "empty" in best.signs and (stored := with_stored_values(best, database, should_stop)):
+        return (stored, replace(best, votes=0, share=0.0), *readings[1:])
     return readings
 
 

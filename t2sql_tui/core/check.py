@@ -48,7 +48,7 @@ def check(sql: str, database: Database) -> CheckedQuery | Rejection:
         columns = database.prepare(statement)
     except (sqlite3.Error, sqlite3.Warning) as error:
         return Rejection(statement, _problems(statement, str(error), database.schema))
-    tree = _parse(statement)
+    tree = parse(statement)
     if '"' in statement and (misspelled := _misspelled_in_quotes(tree, database.schema)):
         return Rejection(statement, misspelled)
     return CheckedQuery(statement, columns, _tables_of(statement, tree, database.schema), _KEY)
@@ -112,7 +112,7 @@ def _not_a_query(statement: str) -> Problem | None:
     return Problem("syntax", f"This is not SQL: it begins with {word!r}. Write one SELECT.")
 
 
-def _parse(statement: str) -> exp.Expression | None:
+def parse(statement: str) -> exp.Expression | None:
     """sqlglot's tree, or None where its grammar is narrower than SQLite's."""
     import sqlglot  # 0.1 s: not for `--help`
     from sqlglot.errors import SqlglotError
@@ -155,7 +155,7 @@ def _scopes(tree: exp.Expression | None) -> list[Scope]:
 
 def _problems(statement: str, error: str, schema: Schema) -> tuple[Problem, ...]:
     """Explain why SQLite refused a statement. At least one problem."""
-    tree = _parse(statement) if error.startswith(("no such", "ambiguous")) else None
+    tree = parse(statement) if error.startswith(("no such", "ambiguous")) else None
     others = _unknown_names(tree, schema)
     if match := re.fullmatch(r"no such table: (?:main\.)?(.*)", error, re.DOTALL):
         first = _unknown_table(match.group(1), schema)

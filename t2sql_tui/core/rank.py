@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from t2sql_tui.core.check import check
+from t2sql_tui.core.check import check, parse
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
 from t2sql_tui.core.types import (
     Candidate,
@@ -137,9 +137,7 @@ def _signs_in_rows(result: QueryResult) -> Iterator[Sign]:
 def signs_in_sql(sql: str) -> tuple[Sign, ...]:
     """Signs that need no rows: tables side by side without a condition that links them, and
     a joined table from which nothing is used."""
-    from t2sql_tui.core.check import _parse
-
-    tree = _parse(sql)
+    tree = parse(sql)
     if tree is None:
         return ()
     from sqlglot import exp
@@ -206,22 +204,22 @@ def _has_unused_join(select: exp.Select) -> bool:
 # --- a value that is not stored -----------------------------------------------------
 
 
-def with_stored_values(candidate: Candidate, database: Database) -> Candidate | None:
-    """`candidate` with the nearest stored value in place of each text that its column does
-    not hold ('NYC' -> 'New York City'), or None where there is nothing to replace."""
+def with_stored_values(
+    reading: Reading, database: Database, should_stop: ShouldStop | None = None
+) -> Reading | None:
+    """`reading` with the nearest stored value in place of each text that its column does not
+    hold ('NYC' -> 'New York City'). None where there is none, or where it finds no rows."""
     from sqlglot import exp
 
-    from t2sql_tui.core.check import _parse
-    from t2sql_tui.core.values import find_values
 
-    query = candidate.verdict
-    tree = _parse(query.sql) if isinstance(query, CheckedQuery) else None
+    query = reading.candidate.verdict
+    tree = parse(query.sql) if isinstance(query, CheckedQuery) else None
     if tree is None:
         return None
+    replaced: list[tuple[str, str]] = []
     tables = {
         table.alias_or_name.lower(): table.name.lower() for table in tree.find_all(exp.Table)
     }
-    changed = False
     for node in list(tree.find_all(exp.EQ)):
         column, text = node.left, node.right
         if not (isinstance(column, exp.Column) and isinstance(text, exp.Literal)):
@@ -237,9 +235,15 @@ def with_stored_values(candidate: Candidate, database: Database) -> Candidate | 
             )
         ]  # fmt: skip
         if matches and all(match.value != text.this for match in matches):
+            replaced.append((text.this, matches[0].value))
             text.replace(exp.Literal.string(matches[0].value))
-            changed = True
-    if not changed:
+    if not replaced:
         return None
     sql = tree.sql(dialect="sqlite")
-    return replace(candidate, sql=sql, verdict=check(sql, database))
+    candidate = replace(reading.candidate, sql=sql, verdict=check(sql, database))
+    signs, result = _try(candidate, database, LIMITS.seconds, should_stop)
+    if result is None or not result.rows:
+        return None
+    return replace(
+        reading, candidate=candidate, signs=signs, result=result, replaced=tuple(replaced)
+    )

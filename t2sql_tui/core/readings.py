@@ -75,6 +75,8 @@ def summary(answer: Answer) -> str:
     if said := agreement(answer.readings):
         parts.append(said)
     sentences = [" · ".join(parts) + "."] if parts else []
+    for text, stored in answer.readings[0].replaced if answer.readings else ():
+        sentences.append(f"No row holds '{text}': this looks for '{stored}'.")
     if answer.readings and (said := doubts(answer.readings[0])):
         sentences.append(said)
         if is_unsure(answer) and len(choices(answer)) == 1:

@@ -329,7 +329,9 @@ class Reading:
 
     `candidate` is the likeliest of them, `votes` how many they are, `share` their part of
     the probability of all candidates (0 to 1), `signs` what suggests that the SQL is wrong.
-    `result` holds the first rows; None where the SQL was not run or failed.
+    `result` holds the first rows; None where the SQL was not run or failed. `replaced` are
+    texts that nothing stored equals, with the nearest stored ones that stand in their place;
+    the SQL as it was written is then a reading of its own, without votes.
     """
 
     candidate: Candidate
@@ -337,6 +339,7 @@ class Reading:
     share: float = 1.0
     signs: tuple[Sign, ...] = ()
     result: QueryResult | None = None
+    replaced: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

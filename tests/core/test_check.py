@@ -166,7 +166,7 @@ def test_inner_queries_see_outer_ones(database: Database) -> None:
 def test_what_sqlglot_cannot_parse_is_left_to_sqlite(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("t2sql_tui.core.check._parse", lambda statement: None)
+    monkeypatch.setattr("t2sql_tui.core.check.parse", lambda statement: None)
     verdict = check("SELECT name FROM singer", database)
     assert isinstance(verdict, CheckedQuery)
     assert verdict.tables == ("singer",)

@@ -12,6 +12,7 @@ from t2sql_tui.backends.scripted import ScriptedBackend
 from t2sql_tui.core import rank
 from t2sql_tui.core.ask import ask, judge
 from t2sql_tui.core.database import open_database
+from t2sql_tui.core.readings import summary
 from t2sql_tui.core.types import Candidate, GenerationSettings, Question
 
 
@@ -122,8 +123,10 @@ def test_a_text_that_is_not_stored_is_replaced_by_the_nearest(shop) -> None:
     answer = ask(Question("who lives there?"), shop, backend, compare=True)
     assert answer.query is not None and "'New York City'" in answer.query.sql
     assert answer.readings[0].result.rows == (("Ada",),)
-    # The other reading is still there to be chosen.
+    # The SQL as it was written is still there to be chosen.
     assert [r.signs for r in answer.readings] == [(), ("empty",)]
+    assert [r.votes for r in answer.readings] == [1, 0]
+    assert "No row holds 'new york city': this looks for 'New York City'." in summary(answer)
 
 
 def test_an_empty_answer_that_is_right_stays(shop) -> None:
