@@ -211,6 +211,7 @@ def with_stored_values(
     hold ('NYC' -> 'New York City'). None where there is none, or where it finds no rows."""
     from sqlglot import exp
 
+    from t2sql_tui.core.values import find_values
 
     query = reading.candidate.verdict
     tree = parse(query.sql) if isinstance(query, CheckedQuery) else None
