@@ -257,6 +257,7 @@ def _lookup(chat_format: str, version: str):
 # about as many as a database of ten tables takes.
 LARGE = 16_000
 SHOWN = 1_600
+MISSES = 10  # so many tables that do not fit end the search for one that does
 
 
 def _fit(
@@ -273,7 +274,7 @@ def _fit(
         return count_tokens(neutralise(text))
 
     kept: dict[str, Table] = {}
-    links = 0  # tokens of the keys between the tables that are kept
+    links = misses = 0  # tokens of the keys between the kept tables; tables that did not fit
     share = room // min(3, max(1, len(schema.tables)))
     for table in rank_tables(schema, question, values):
         cost = cost_of(wording.table(table))
@@ -286,7 +287,9 @@ def _fit(
         if cost <= room:
             kept[table.name] = table
             room, links = room - cost, with_links
-        if room < 20:
+        else:
+            misses += 1
+        if room < 20 or misses == MISSES:
             break
     return [kept[t.name] for t in schema.tables if t.name in kept]
 
