@@ -34,7 +34,8 @@ def _writer():
                 return text.removesuffix(" IS NULL") + " IS NOT NULL"
             return super().not_sql(expression)
 
-    return Writer()
+    # Of its own dialect: the default one guards every division with NULLIF.
+    return Writer(dialect="sqlite")
 
 
 def by_aliases(sql: str, schema: Schema) -> str:

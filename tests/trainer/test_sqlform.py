@@ -37,6 +37,8 @@ SCHEMA = Schema(
          "SELECT Name FROM Singer WHERE Singer_ID NOT IN (SELECT Singer_ID FROM concert)"),
         ("SELECT name FROM singer WHERE name NOT LIKE 'a%' AND country != 'x'",
          "SELECT Name FROM Singer WHERE Name NOT LIKE 'a%' AND Country != 'x'"),
+        ("SELECT round(100.0 * sum(year = 9) / count(*), 1) FROM concert",
+         "SELECT ROUND(100.0 * SUM(year = 9) / COUNT(*), 1) FROM concert"),
         # A table that occurs twice keeps its aliases: names alone would be ambiguous.
         ("SELECT A.name FROM singer AS A JOIN singer AS B ON A.country = B.country",
          "SELECT A.Name FROM Singer AS A JOIN Singer AS B ON A.Country = B.Country"),
