@@ -24,6 +24,7 @@ _YOURS = "<!-- what follows is kept when the card is written again -->"
 _DATA = {
     "spider": ("[Spider 1.0](https://yale-lily.github.io/spider)", "CC BY-SA 4.0"),
     "spider-syn": ("[Spider-Syn](https://github.com/ygan/Spider-Syn)", "MIT"),
+    "synthetic": ("What the trainer generates over Spider's databases", "CC BY-SA 4.0"),
     "bird": ("[BIRD](https://bird-bench.github.io)", "CC BY-SA 4.0"),
     "gretel": ("[gretel synthetic_text_to_sql]"
                "(https://huggingface.co/datasets/gretelai/synthetic_text_to_sql)", "Apache-2.0"),

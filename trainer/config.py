@@ -44,7 +44,11 @@ class Config:
 
     data: tuple[str, ...] = _of("data", ("spider-train",))
     """What to train on: names of `benchmarks list`, gretel-train, spider-syn (paraphrases of
-    spider-train), bird-text, or spider-format:DIR[/FILE], bird-format:DIR, gretel-format:FILE."""
+    spider-train), synthetic (generated over spider-train's schemas), bird-text, or
+    spider-format:DIR[/FILE], bird-format:DIR, gretel-format:FILE."""
+
+    synthetic: int = _of("data", 1500)
+    """Questions that the source synthetic generates, by the seed of the data."""
 
     heldout: str = _of("data", "spider-train-holdout")
     """What to measure on while training, named as in --data; empty sets aside a share of the

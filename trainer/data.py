@@ -122,6 +122,11 @@ def read_source(name: str, config: Config) -> Dataset:
         return _bird_text(data_folder(root) / "bird")
     if name == "spider-syn":
         return _spider_syn(config)
+    if name == "synthetic":
+        from trainer.synthesis import read_synthetic
+
+        spider = read_source("spider-train", config)
+        return read_synthetic(spider, config.synthetic, config.data_seed)
     return load_suite(name, root)
 
 

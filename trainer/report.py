@@ -98,6 +98,8 @@ def _markdown(artefact, headers, summary, overlap, sections) -> str:
         tabulate(summary, headers, tablefmt="github", intfmt=","), "## Overlap of the splits",
         tabulate(overlap, ["", "value"], tablefmt="github", intfmt=","),
     ]  # fmt: skip
+    if notes := artefact.about["notes"]:
+        parts.append("\n".join(["## Notes\n", *(f"- {note}" for note in notes)]))
     parts += [f"## {title}\n\n![{title}](plots/{name}.png)" for name, title, _ in sections]
     return "\n\n".join(parts) + "\n"
 
@@ -118,6 +120,9 @@ def _page(artefact, headers, summary, overlap, sections) -> str:
         tabulate(summary, headers, tablefmt="html", intfmt=","), "<h2>Overlap of the splits</h2>",
         tabulate(overlap, ["", "value"], tablefmt="html", intfmt=","),
     ]  # fmt: skip
+    if notes := artefact.about["notes"]:
+        items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
+        body.append(f"<h2>Notes</h2><ul>{items}</ul>")
     for _, heading, picture in sections:
         encoded = base64.b64encode(picture).decode()
         body.append(f"<h2>{html.escape(heading)}</h2>")
