@@ -192,6 +192,9 @@ _THING_CATEGORIES = (
     ("segment", ("private", "public", "mixed")),
 )
 _FORMS = {"iso": 35, "datetime": 25, "epoch": 14, "dmy": 14, "mdy": 12}
+_PATTERNS = {
+    "iso": "%Y-%m-%d", "datetime": "%Y-%m-%d %H:%M:%S", "dmy": "%d.%m.%Y", "mdy": "%m/%d/%Y",
+}  # fmt: skip
 _STYLES = {"snake": 55, "camel": 12, "pascal": 10, "spaced": 16, "upper": 7}
 
 _IRREGULAR = {
@@ -348,7 +351,8 @@ def _profiled(
                 "no",
             }
         ):
-            yield Field(column.name, spoken, "number")
+            quartiles = (sorted(values)[len(values) * part // 4] for part in (1, 2, 3))
+            yield Field(column.name, spoken, "number", values=tuple(map(str, quartiles)))
 
 
 class _Builder:
@@ -359,8 +363,10 @@ class _Builder:
         self.taken = {table.name.lower() for table in schema.tables}
         self.columns = {t.name: {c.name.lower() for c in t.columns} for t in schema.tables}
         self.style = _weighted(rng, _STYLES)
+        self.nouns: set[str] = set()  # what the things of the questions are called
 
     def world(self, thing: Entity) -> World:
+        self.nouns = {thing.one, thing.parent.one if thing.parent else ""}
         thing = self._extended(thing)
         event = self._with_view(self._events(thing))
         return World(thing, event, self._lines(event))
@@ -381,13 +387,10 @@ class _Builder:
             words = f"{verb} on"
         return Field(self.name(words), f"{verb} date", kind, form, verb)
 
-    def _untidy(self, options: Sequence[tuple[str, tuple[str, ...]]]) -> Field:
-        words, values = self.rng.choice(options)
-        return Field(self.name(words), words, "untidy", values=values)
-
-    def _category(self, options: Sequence[tuple[str, tuple[str, ...]]]) -> Field:
-        words, values = self.rng.choice(options)
-        return Field(self.name(words), words, "category", values=values)
+    def _texts(self, kind: str, options: Sequence[tuple[str, tuple[str, ...]]]) -> Field:
+        """One of the columns of text in `options`, if nothing else goes by its name."""
+        words, values = self.rng.choice([o for o in options if o[0] not in self.nouns])
+        return Field(self.name(words), words, kind, values=values)
 
     def _flag(self, options: Sequence[str]) -> Field:
         words = self.rng.choice(options)
@@ -400,6 +403,8 @@ class _Builder:
             case "category":
                 weights = range(len(field.values) + 2, 2, -1)
                 return rng.choices(field.values, weights)[0]
+            case "date":
+                return stored(self._moment(), field.form) if rng.random() < 0.9 else None
             case "flag":
                 return int(rng.random() < 0.3)
             case "untidy":
@@ -445,7 +450,7 @@ class _Builder:
         if rng.random() < 0.6:
             wanted.append(self._flag(_THING_FLAGS))
         if rng.random() < 0.6:
-            wanted.append(self._category(_THING_CATEGORIES))
+            wanted.append(self._texts("category", _THING_CATEGORIES))
         added = []
         for field in rng.sample(wanted, len(wanted)):
             known = self.columns[thing.table] | {f.words for f in thing.fields}
@@ -458,16 +463,9 @@ class _Builder:
             for (row,) in self.connection.execute(
                 f"SELECT rowid FROM {quote(thing.table)} ORDER BY rowid"
             ).fetchall():
-                value = (
-                    stored(self._moment(), field.form)
-                    if field.kind == "date" and rng.random() < 0.9
-                    else None
-                    if field.kind == "date"
-                    else self._value(field)
-                )
                 self.connection.execute(
                     f"UPDATE {quote(thing.table)} SET {quote(field.name)} = ? WHERE rowid = ?",
-                    (value, row),
+                    (self._value(field), row),
                 )
             added.append(field)
         return dataclasses.replace(thing, fields=thing.fields + tuple(added))
@@ -495,9 +493,9 @@ class _Builder:
                 self.name(words_ := rng.choice(_STATUS)), words_, "category", values=tuple(states)
             ),
             self._flag(_FLAGS),
-            self._untidy(_UNTIDY),
+            self._texts("untidy", _UNTIDY),
             Field(self.name(words_ := rng.choice(_NOTES)), words_, "note"),
-            self._category(_CATEGORIES),
+            self._texts("category", _CATEGORIES),
         ]
         fields = [
             self._date(start, form),
@@ -557,7 +555,7 @@ class _Builder:
         entity = Entity(
             table, f"{event.one} {one}", f"{event.one} {many}", self.name("id"), (),
             (
-                self._category(_LINE_KINDS),
+                self._texts("category", _LINE_KINDS),
                 Field(self.name(amount), amount, "number"),
                 Field(self.name(f"{price} cents" if cents else price), price, "money",
                       "cents" if cents else ""),
@@ -596,8 +594,8 @@ class _Builder:
 
     def _insert(self, table: str, row: dict[str, Any]) -> None:
         self.connection.execute(
-            f"INSERT INTO {quote(table)} ({', '.join(map(quote, row))}) "
-            f"VALUES ({', '.join('?' * len(row))})",
+            f"INSERT INTO {quote(table)} ({', '.join(map(quote, row))}) VALUES "
+            f"({', '.join('?' * len(row))})",
             tuple(row.values()),
         )
 
@@ -611,8 +609,8 @@ class _Builder:
         name = self.name(f"{word} {event.many}")
         columns = [event.label[0].name, event.link, *(f.name for f in event.of("date", "money"))]
         self.connection.execute(
-            f"CREATE VIEW {quote(name)} AS SELECT {', '.join(map(quote, columns))} "
-            f"FROM {quote(event.table)} WHERE {quote(ended.name)} IS NULL"
+            f"CREATE VIEW {quote(name)} AS SELECT {', '.join(map(quote, columns))} FROM "
+            f"{quote(event.table)} WHERE {quote(ended.name)} IS NULL"
         )
         return dataclasses.replace(event, view=(name, word))
 
@@ -621,11 +619,7 @@ def stored(moment: datetime, form: str) -> str | int:
     """A moment as a column of that form holds it."""
     if form == "epoch":
         return int(moment.timestamp())
-    return moment.strftime(
-        {"iso": "%Y-%m-%d", "datetime": "%Y-%m-%d %H:%M:%S", "dmy": "%d.%m.%Y", "mdy": "%m/%d/%Y"}[
-            form
-        ]
-    )
+    return moment.strftime(_PATTERNS[form])
 
 
 # --- pieces of SQL and English --------------------------------------------------------
@@ -650,8 +644,8 @@ def day_of(column: str, form: str) -> str:
             return f"date({column}, 'unixepoch')"
     day, month = (1, 4) if form == "dmy" else (4, 1)
     return (
-        f"substr({column}, 7, 4) || '-' || substr({column}, {month}, 2) || '-' || "
-        f"substr({column}, {day}, 2)"
+        f"substr({column}, 7, 4) || '-' || substr({column}, {month}, 2) || '-' || substr({column}, "
+        f"{day}, 2)"
     )
 
 
@@ -712,7 +706,7 @@ class Writer:
     """Draws the parts of a question and their SQL for one world."""
 
     def __init__(self, world: World, rng: random.Random) -> None:
-        self.world, self.rng = world, rng
+        self.rng = rng
         self.thing, self.event, self.line = world.thing, world.event, world.line
 
     # parts of SQL ----------------------------------------------------------------------
@@ -723,8 +717,8 @@ class Writer:
         for entity in entities[1:]:
             child = next(e for e in entities if e.parent and e.parent.table == entity.table)
             text += (
-                f" JOIN {quote_identifier(entity.table)} "
-                f"ON {child.column(child.link)} = {entity.column(entity.key)}"
+                f" JOIN {quote_identifier(entity.table)} ON {child.column(child.link)} = "
+                f"{entity.column(entity.key)}"
             )
         return text
 
@@ -756,6 +750,17 @@ class Writer:
 
     def names(self, entity: Entity) -> str:
         return f"the {_plural(entity.label[0].words)}"
+
+    def extreme(self, noun: str, field: Field, most: bool) -> str:
+        """ "repairs with the highest cost", or what people call those: "most expensive repairs"."""
+        adjectives = {"price": ("most expensive", "cheapest"), "amount": ("largest", "smallest")}
+        for words in ("cost", "fee", "charge", "rent"):
+            adjectives[words] = adjectives["price"]
+        for words in ("total", "sum due", "budget", "value"):
+            adjectives[words] = adjectives["amount"]
+        if field.words in adjectives and field.kind == "money" and self.rng.random() < 0.35:
+            return f"{adjectives[field.words][0 if most else 1]} {noun}"
+        return f"{noun} with the {'highest' if most else 'lowest'} {field.words}"
 
     def pick(self, *texts: str) -> str:
         return self.rng.choice(texts)
@@ -946,7 +951,7 @@ class Writer:
                 tail = self.pick(f"were {verb} in {year} or later", f"were {verb} after {year - 1}")
             case _:
                 month = rng.randint(1, 10)
-                last_month = rng.randint(month + 1, 12)
+                last_month = rng.randint(month + 1, min(12, month + 6))
                 names = f"{date(year, month, 1):%B}", f"{date(year, last_month, 1):%B}"
                 sql = (
                     f"{month_of(column, form)} BETWEEN '{year}-{month:02}' AND "
@@ -960,21 +965,22 @@ class Writer:
 
     def _compared(self, entity: Entity, field: Field, column: str) -> Condition:
         more = self.rng.random() < 0.6
-        if field.kind == "money":
-            limit = self.rng.choice((40, 50, 75, 100, 120, 150, 200, 250))
-            stored_limit = limit * 100 if field.form == "cents" else limit
-            amount = f"{limit} euros" if field.form == "cents" else str(limit)
-        else:
-            # what the column holds is not known here: its own average is a fair limit
+        side, sign = ("above", ">") if more else ("below", "<")
+        if field.kind == "number" and (not field.values or self.rng.random() < 0.4):
             average = f"(SELECT avg({column}) FROM {quote_identifier(entity.table)})"
-            side = "above" if more else "below"
             tail = f"have {_an(field.words)} {side} the average of all {entity.many}"
-            return Condition(tail, f"{column} {'>' if more else '<'} {average}", field.words)
+            return Condition(tail, f"{column} {sign} {average}", field.words)
+        if field.kind == "number":
+            limit = shown = self.rng.choice(field.values)
+        else:
+            limit = self.rng.choice((40, 50, 75, 100, 120, 150, 200, 250))
+            shown = f"{limit} euros" if field.form == "cents" else f"{limit}"
+            limit *= 100 if field.form == "cents" else 1
         tail = self.pick(
-            f"have {_an(field.words)} {'above' if more else 'below'} {amount}",
-            f"have {_an(field.words)} of {'more' if more else 'less'} than {amount}",
+            f"have {_an(field.words)} {side} {shown}",
+            f"have {_an(field.words)} of {'more' if more else 'less'} than {shown}",
         )
-        return Condition(tail, f"{column} {'>' if more else '<'} {stored_limit}", field.words)
+        return Condition(tail, f"{column} {sign} {limit}", field.words)
 
     def untidy(self, field: Field, column: str) -> Condition:
         value = self.rng.choice(field.values)
@@ -982,7 +988,7 @@ class Writer:
             f"have the {field.words} {value}, whatever its case and surrounding spaces",
             f"have {value} as {field.words} (ignore case and stray spaces)",
             f"have {field.words} {value}, however it is capitalised or padded with spaces",
-            f"have {field.words} '{value}' in any mix of capitals and blanks",
+            f"have {field.words} '{value}' in any case, with or without spaces around it",
             f"have {field.words} '{value.lower()}', ignoring upper and lower case and blanks "
             f"around it",
         )  # fmt: skip
@@ -1024,7 +1030,7 @@ def _family(make: Family) -> Family:
 def _missing_count(w: Writer) -> Draft | None:
     entity = w.pick_entity()
     missing = w.condition(entity, "contact", "note", "end")
-    if not missing or "LIKE" in missing.sql:
+    if not missing or "NULL" not in missing.sql:
         return None
     more = w.conditions(entity, 1) if w.rng.random() < 0.3 else []
     found = [missing, *(c for c in more if c.about != missing.about)]
@@ -1081,7 +1087,7 @@ def _listing(w: Writer) -> Draft | None:
             sql = sql.replace(f", {column} ", f", {day_of(column, other.form)} ", 1)
             what = what.replace(other.words, f"{other.words} (as YYYY-MM-DD)", 1)
         what += w.pick(", newest first", ", the latest first", f", by {other.words}, newest first")
-        order = column if other.form == "epoch" else day_of(column, other.form)
+        order = day_of(column, other.form) if other.form in ("dmy", "mdy") else column
         sql += f" ORDER BY {order} DESC"
     else:
         what += w.pick(f", sorted by {label.words}", f", in alphabetical order of {label.words}")
@@ -1096,10 +1102,10 @@ def _per_period(w: Writer) -> Draft | None:
     column = event.column(start.name)
     monthly = w.rng.random() < 0.65
     period = (month_of if monthly else year_of)(column, start.form)
-    found = []
+    found, when = [], ""
     if monthly and w.rng.random() < 0.5:
         year = w.rng.randint(2021, 2024)
-        sql = in_year(column, start.form, year)
+        sql, when = in_year(column, start.form, year), f" of {year}"
         found = [Condition(f"were {start.verb} in {year}", sql, start.words)]
     elif w.rng.random() < 0.3:
         found = [c for c in w.conditions(event, 1) if c.about != start.words]
@@ -1108,7 +1114,14 @@ def _per_period(w: Writer) -> Draft | None:
     money = w.field(event, "money")
     order = w.pick("in chronological order", "from the oldest to the newest", "in order of time")
     scope = f"{event.many}{w.that(found)}"
-    if w.rng.random() < 0.5 or not money:
+    if (when or not found) and w.rng.random() < 0.4:
+        value = "count(*)"
+        what = w.pick(
+            f"How many {event.many} were {start.verb} in each {unit}{when}{shape}, {order}?",
+            f"Number of {event.many} {start.verb} per {unit}{when}{shape}, {order}",
+            f"Show how many {event.many} were {start.verb} each {unit}{when}{shape}, {order}.",
+        )
+    elif w.rng.random() < 0.5 or not money:
         value = "count(*)"
         what = w.pick(
             f"How many {scope} are there for each {unit}{shape} of the {start.words}, {order}?",
@@ -1121,8 +1134,7 @@ def _per_period(w: Writer) -> Draft | None:
         value, asked = w.total(money, event.column(money.name), function, inside=True)
         what = w.pick(
             f"Show the {unit}{shape} of the {start.words} and the {name} {money.words}{asked} of "
-            f"the "
-            f"{scope}, {order}.",
+            f"the {scope}, {order}.",
             f"What is the {name} {money.words}{asked} of the {scope} for each {unit}{shape} of the "
             f"{start.words}, {order}?",
             f"{name.capitalize()} {money.words}{asked} of the {scope} by {unit}{shape} of the "
@@ -1151,8 +1163,8 @@ def _busiest_period(w: Writer) -> Draft | None:
     )
     return Draft(
         question,
-        f"SELECT {period}{', count(*)' if count else ''} {w.tables(event)} GROUP BY {period} "
-        f"ORDER BY count(*) {'DESC' if most else 'ASC'} LIMIT 1",
+        f"SELECT {period}{', count(*)' if count else ''} {w.tables(event)} GROUP BY {period} ORDER "
+        f"BY count(*) {'DESC' if most else 'ASC'} LIMIT 1",
     )
 
 
@@ -1265,8 +1277,7 @@ def _share_per_group(w: Writer) -> Draft | None:
         f"For each {group.words}, what percentage of the {event.many} {condition.tail}, rounded to "
         "one decimal?",
         f"Show the {group.shown} and the percentage of {group.whose} {event.many} that "
-        f"{condition.tail}, "
-        "to one decimal.",
+        f"{condition.tail}, to one decimal.",
         f"Per {group.words}: the {group.shown} and the percentage of {event.many} that "
         f"{condition.tail}, with one decimal.",
     )
@@ -1286,8 +1297,8 @@ def _mean_per_group(w: Writer) -> Draft | None:
     found = [c for c in w.conditions(event, 1) if c.about not in (group.about, money.words)]
     found = found if w.rng.random() < 0.4 else []
     sql = (
-        f"SELECT {group.select}, {value} {w.tables(*group.entities)}{_where(found)} "
-        f"GROUP BY {group.key}"
+        f"SELECT {group.select}, {value} {w.tables(*group.entities)}{_where(found)} GROUP BY "
+        f"{group.key}"
     )
     what = (
         f"the {group.shown} and the {name} {money.words}{asked} of {group.whose} "
@@ -1341,7 +1352,7 @@ def _untidy_groups(w: Writer) -> Draft | None:
     )
     order = w.rng.random() < 0.6
     question = w.pick(
-        w.show(f"each {field.words} in lower case and its number of {event.many}, {care}"
+        w.show(f"the {field.words} in lower case and the number of {event.many}, {care}"
                f"{', the most frequent first' if order else ''}"),
         f"How many {event.many} are there per {field.words} (in lower case), {care}"
         f"{', most common first' if order else ''}?",
@@ -1366,18 +1377,16 @@ def _top(w: Writer) -> Draft | None:
     found = [c for c in found if c.about != field.words]
     both = w.rng.random() < 0.6
     number = {3: w.pick("3", "three"), 5: w.pick("5", "five"), 10: "10"}.get(count, "")
-    end = ("highest" if most else "lowest") + f" {field.words}"
+    one, many = (w.extreme(noun, field, most) for noun in (entity.one, entity.many))
     if count == 1:
         shown = f"the {label.words} and {field.words}" if both else f"the {label.words}"
-        what = f"{shown} of the {entity.one} with the {end}"
+        what = f"{shown} of the {one}"
         what += f" among the {entity.many}{w.that(found)}" if found else ""
         question = w.show(what).replace("What are", "What is")
     else:
         shown = f"the {label.words} and {field.words}" if both else w.names(entity)
-        question = w.show(
-            f"{shown} of the {number} {entity.many} with the {end}"
-            f"{f', only among those{w.that(found)}' if found else ''}"
-        )
+        only = f", only among those{w.that(found)}" if found else ""
+        question = w.show(f"{shown} of the {number} {many}{only}")
     return Draft(
         question,
         f"SELECT {w.name_of(entity)}{f', {column}' if both else ''} {w.tables(entity)}"
@@ -1400,20 +1409,18 @@ def _top_in_group(w: Writer) -> Draft | None:
     )  # fmt: skip
     question = w.pick(
         f"For each {group.words}, show the {group.shown}, and the {label.words} and {money.words} "
-        f"of {which}"
-        f"{w.pick(' (ties included)', '')}.",
+        f"of {which}{w.pick(' (ties included)', '')}.",
         f"Within each {group.words}, find {which}. Show the {group.shown}, the {event.one}'s "
-        f"{label.words} "
-        f"and its {money.words}.",
+        f"{label.words} and its {money.words}.",
         f"What {'is' if count == 1 else 'are'} {which} per {group.words}? List {group.shown}, "
         f"{label.words} and {money.words}.",
     )
     columns = ", ".join(map(quote_identifier, (group.output, label.name, money.name)))
     return Draft(
         question,
-        f"WITH ranked AS (SELECT {group.select}, {w.name_of(event)}, {column}, "
-        f"rank() OVER (PARTITION BY {group.key} ORDER BY {column} {'DESC' if most else 'ASC'}) "
-        f"AS place {w.tables(*group.entities)}) "
+        f"WITH ranked AS (SELECT {group.select}, {w.name_of(event)}, {column}, rank() OVER "
+        f"(PARTITION BY {group.key} ORDER BY {column} {'DESC' if most else 'ASC'}) AS place "
+        f"{w.tables(*group.entities)}) "
         f"SELECT {columns} FROM ranked WHERE place <= {count}".replace("<= 1", "= 1"),
     )
 
@@ -1436,8 +1443,8 @@ def _totals(w: Writer) -> tuple[str, str, int | None, str]:
         asked = asked and f" ({asked})"
         words = f"total {money.words}{asked} of the {event.many} {start.verb}{when}"
     query = (
-        f"WITH totals AS (SELECT {period} AS period, {value} AS amount "
-        f"{w.tables(event)}{where} GROUP BY {period})"
+        f"WITH totals AS (SELECT {period} AS period, {value} AS amount {w.tables(event)}{where} "
+        f"GROUP BY {period})"
     )
     return query, unit, digits, words
 
@@ -1501,8 +1508,8 @@ def _at_least(w: Writer) -> Draft | None:
     return Draft(
         question,
         f"SELECT {w.name_of(thing)}{', count(*)' if both else ''} "
-        f"{w.tables(*entities)}{_where(found)} "
-        f"GROUP BY {thing.column(thing.key)} HAVING count(*) {sign} {limit}",
+        f"{w.tables(*entities)}{_where(found)} GROUP BY {thing.column(thing.key)} HAVING count(*) "
+        f"{sign} {limit}",
     )
 
 
@@ -1574,8 +1581,8 @@ def _buckets(w: Writer) -> Draft | None:
         f"THEN '{names[1]}' ELSE '{names[2]}' END"
     )
     rules = (
-        f"'{names[0]}' below {low}{unit}, '{names[1]}' from {low} to {high}{unit}, "
-        f"'{names[2]}' above that"
+        f"'{names[0]}' below {low}{unit}, '{names[1]}' from {low} to {high}{unit}, '{names[2]}' "
+        f"above that"
     )
     if w.rng.random() < 0.7:
         question = w.pick(
@@ -1601,7 +1608,8 @@ def _text(w: Writer) -> Draft | None:
     thing, column, name = w.thing, w.name_of(w.thing), w.thing.label[0].words
     many, tables = thing.many, w.tables(w.thing)
     mail = next((f for f in thing.of("contact") if f.words == "e-mail"), None)
-    letter = w.rng.choice(thing.label[0].values)[0].upper()
+    some = w.rng.choice(thing.label[0].values)
+    letter, word = some[0].upper(), w.rng.choice(some.split())
     length = w.rng.randint(5, 16)
     options = [
         (w.show(f"the {name} of each of the {many} and its length in characters, longest first"),
@@ -1611,11 +1619,13 @@ def _text(w: Writer) -> Draft | None:
         (w.show(f"{w.names(thing)} of all {many} in capital letters, in alphabetical order"),
          f"SELECT upper({column}) {tables} ORDER BY {column}"),
         (w.show(f"{w.names(thing)} of the {many} whose {name} starts with '{letter}'"),
-         f"SELECT {column} {tables} WHERE {column} LIKE '{letter}%'"),
+         f"SELECT {column} {tables} WHERE {column} LIKE {literal(letter + '%')}"),
+        (f"Which {many} have '{word}' in their {name}?",
+         f"SELECT {column} {tables} WHERE {column} LIKE {literal(f'%{word}%')}"),
         (f"How many {many} are there for each first letter of the {name}? Show the letter and the "
          "number, in alphabetical order.",
-         f"SELECT substr({column}, 1, 1), count(*) {tables} GROUP BY substr({column}, 1, 1) "
-         f"ORDER BY substr({column}, 1, 1)"),
+         f"SELECT substr({column}, 1, 1), count(*) {tables} GROUP BY substr({column}, 1, 1) ORDER "
+         f"BY substr({column}, 1, 1)"),
         (f"What is the longest {name} of {_an(thing.one)}, and how many characters does it have?",
          f"SELECT {column}, length({column}) {tables} ORDER BY length({column}) DESC LIMIT 1"),
     ]  # fmt: skip
@@ -1656,8 +1666,8 @@ def _whole_row(w: Writer) -> Draft | None:
     )
     return Draft(
         question,
-        f"SELECT {w.name_of(entity)} {w.tables(entity)} WHERE {column} = "
-        f"(SELECT {function}({column}) {w.tables(entity)})",
+        f"SELECT {w.name_of(entity)} {w.tables(entity)} WHERE {column} = (SELECT "
+        f"{function}({column}) {w.tables(entity)})",
     )
 
 
@@ -1693,11 +1703,9 @@ def _side_by_side(w: Writer) -> Draft | None:
         return None
     question = w.pick(
         f"For each {group.words}, show the {group.shown}, how many {event.many} {first.tail} and "
-        f"how many "
-        f"{second.tail}.",
+        f"how many {second.tail}.",
         f"Per {group.words}: the {group.shown}, the number of {event.many} that {first.tail}, and "
-        f"the "
-        f"number that {second.tail}.",
+        f"the number that {second.tail}.",
     )
     return Draft(
         question,
@@ -1740,15 +1748,12 @@ def _fill_in(w: Writer) -> Draft | None:
     name = entity.label[0].words
     question = w.pick(
         w.show(f"the {name} and {field.words} of the {entity.many}{w.that(found)}, with '{word}' "
-               f"where "
-               f"there is no {field.words}"),
+               f"where there is no {field.words}"),
         f"For the {entity.many}{w.that(found)}, list {name} and {field.words}; write '{word}' if "
-        f"the "
-        f"{field.words} is missing.",
+        f"the {field.words} is missing.",
     ) if found else w.pick(
         w.show(f"the {name} and {field.words} of all {entity.many}, with '{word}' where there is "
-               f"no "
-               f"{field.words}"),
+               f"no {field.words}"),
         f"List {name} and {field.words} of every one of the {entity.many}; put '{word}' for a "
         f"missing {field.words}.",
     )  # fmt: skip
@@ -1788,8 +1793,7 @@ def _days(w: Writer) -> Draft | None:
                 f"{between}"),
          f"SELECT {w.name_of(event)} {w.tables(event)} WHERE {days} > {limit}"),
         (f"For each {group.words}, show the {group.shown} and the average number of days "
-         f"{between}, to one "
-         f"decimal, over {group.whose} {event.many}.",
+         f"{between}, to one decimal, over {group.whose} {event.many}.",
          f"SELECT {group.select}, round(avg({days}), 1) {w.tables(*group.entities)} GROUP BY "
          f"{group.key}"),
         (f"Which {event.one} took the longest {between}? Show its {name} and the days, rounded to "
@@ -1817,8 +1821,8 @@ def _above_average(w: Writer) -> Draft | None:
     return Draft(
         w.show(f"the {entity.label[0].words} and {field.words} of the {entity.many} that {tail}, "
                f"{'largest' if above else 'smallest'} first"),
-        f"SELECT {w.name_of(entity)}, {column} {w.tables(entity)} {condition} "
-        f"ORDER BY {column} {'DESC' if above else 'ASC'}",
+        f"SELECT {w.name_of(entity)}, {column} {w.tables(entity)} {condition} ORDER BY {column} "
+        f"{'DESC' if above else 'ASC'}",
     )  # fmt: skip
 
 
@@ -1837,11 +1841,9 @@ def _last_time(w: Writer) -> Draft | None:
     label = thing.label[0].words
     question = w.pick(
         f"When was the {name} {event.one} of each {thing.one} {start.verb}{shape}? Show the "
-        f"{label} and "
-        "the date.",
+        f"{label} and the date.",
         w.show(f"the {label} of each {thing.one} that has {event.many}, with the day{shape} their "
-               f"{name} "
-               f"one was {start.verb}"),
+               f"{name} one was {start.verb}"),
     )  # fmt: skip
     return Draft(
         question,
@@ -1935,8 +1937,8 @@ def _across_tables(w: Writer) -> Draft | None:
          f"SELECT count(*) {w.tables(event, thing)} WHERE {is_named} AND {condition.sql}"),
         (w.show(f"the {event.label[0].words} and {money.words} of the {event.many} of {who} that "
                 f"{condition.tail}"),
-         f"SELECT {w.name_of(event)}, {event.column(money.name)} {w.tables(event, thing)} "
-         f"WHERE {is_named} AND {condition.sql}"),
+         f"SELECT {w.name_of(event)}, {event.column(money.name)} {w.tables(event, thing)} WHERE "
+         f"{is_named} AND {condition.sql}"),
     ))  # fmt: skip
     return Draft(question, sql)
 
@@ -1949,23 +1951,22 @@ def _owners(w: Writer) -> Draft | None:
         return None
     (money,) = event.of("money")
     found = w.conditions(event, 1) if w.rng.random() < 0.4 else []
-    value, asked, words = "count(*)", "", f"the number of {event.many}{w.that(found)}"
+    only = f", counting only {event.many} that {found[0].tail}" if found else ""
+    value, words = "count(*)", f"number of {event.many}"
     if w.rng.random() < 0.5:
         value, asked = w.total(money, event.column(money.name), "sum", inside=True)
-        words = f"the total {money.words}{asked} of the {event.many}{w.that(found)}"
-    label = owner.label[0].words
-    start = (
+        words = f"total {money.words}{asked} of the {event.many}"
+    name = owner.label[0].words
+    sql = (
         f"SELECT {w.name_of(owner)}, {value} {w.tables(event, thing, owner)}{_where(found)} "
-        f"GROUP BY {owner.column(owner.key)}"
+        f"GROUP BY {owner.column(owner.key)} ORDER BY {value} DESC"
     )
-    what = f"the {label} of each {owner.one} and {words} of all its {thing.many}"
     if w.rng.random() < 0.3:
-        what = f"the {label} of the {owner.one} whose {thing.many} have the highest {words[4:]}"
-        return Draft(
-            w.show(f"{what}, and that value").replace("What are", "What is"),
-            f"{start} ORDER BY {value} DESC LIMIT 1",
-        )
-    return Draft(w.show(f"{what}, largest first"), f"{start} ORDER BY {value} DESC")
+        what = f"the {name} of the {owner.one} whose {thing.many} have the highest {words}"
+        one = w.show(f"{what}, and that value{only}").replace("What are", "What is")
+        return Draft(one, f"{sql} LIMIT 1")
+    what = f"the {name} of each {owner.one} and the {words} of all their {thing.many}"
+    return Draft(w.show(f"{what}{only}, largest first"), sql)
 
 
 @_family
@@ -1986,8 +1987,8 @@ def _newest(w: Writer) -> Draft | None:
     )
     return Draft(
         question.replace("What are", "What is") if count == 1 else question,
-        f"SELECT {w.name_of(entity)} {w.tables(entity)}{_where(found)} ORDER BY {order} DESC "
-        f"LIMIT {count}",
+        f"SELECT {w.name_of(entity)} {w.tables(entity)}{_where(found)} ORDER BY {order} DESC LIMIT "
+        f"{count}",
     )
 
 
@@ -2003,13 +2004,13 @@ def _by_two(w: Writer) -> Draft | None:
         f"How many {event.many} were {start.verb} per year and {field.words}? Show the year, the "
         f"{field.words} and the number, sorted by year and then {field.words}.",
         w.show(f"the number of {event.many} for each year they were {start.verb} in and each "
-               f"{field.words}: "
-               f"year, {field.words}, number, ordered by year, then by {field.words}"),
+               f"{field.words}: year, {field.words}, number, ordered by year, then by "
+               f"{field.words}"),
     )  # fmt: skip
     return Draft(
         question,
-        f"SELECT {year}, {column}, count(*) {w.tables(event)} GROUP BY {year}, {column} "
-        f"ORDER BY {year}, {column}",
+        f"SELECT {year}, {column}, count(*) {w.tables(event)} GROUP BY {year}, {column} ORDER BY "
+        f"{year}, {column}",
     )
 
 
@@ -2028,21 +2029,28 @@ def _group_counts(w: Writer) -> Draft | None:
     found = found if w.rng.random() < 0.5 else []
     tables = w.tables(*group.entities)
     start = f"SELECT {group.select}, count(*) {tables}{_where(found)} GROUP BY {group.key}"
-    if w.rng.random() < 0.35:
+    kind = w.rng.random()
+    if kind < 0.3:
         return Draft(
             f"Which {group.words} has the most {entity.many}{w.that(found)}? Show the "
-            f"{group.shown} and the "
-            "number.",
+            f"{group.shown} and the number.",
             f"{start} ORDER BY count(*) DESC LIMIT 1",
         )
+    if kind < 0.55 and group.about:
+        question = w.pick(
+            f"How many {entity.many}{w.that(found)} are there per {group.words}?",
+            f"How many {entity.many}{w.that(found)} are there for each {group.words}?",
+            f"Count the {entity.many}{w.that(found)} by {group.words}.",
+        )
+        return Draft(question, start)
     question = w.pick(
         f"How many {entity.many}{w.that(found)} are there per {group.words}, the largest number "
-        f"first? Show the "
-        f"{group.shown} and the number.",
-        w.show(f"the {group.shown} and the number of {entity.many}{w.that(found)} for each "
-               f"{group.words}, "
-               "the largest number first"),
-    )  # fmt: skip
+        f"first? Show the {group.shown} and the number.",
+        w.show(
+            f"the {group.shown} and the number of {entity.many}{w.that(found)} for each "
+            f"{group.words}, the largest number first"
+        ),
+    )
     return Draft(question, f"{start} ORDER BY count(*) DESC")
 
 
