@@ -30,9 +30,12 @@ SAMPLING_TEMPERATURE = 0.8
 MIN_P = 0.05
 #: So many tokens are looked at for one that `allows` says yes to.
 TRIES = 64
-#: A beam drops what is e^5 (148) times less likely than its best: where the model is sure,
-#: beam search then costs little more than greedy decoding.
+#: A beam drops what is e^5 (148) times less likely than its best, and once an answer has ended
+#: what is e^3 (20) times less likely than that: where the model is sure, beam search then costs
+#: little more than greedy decoding. On held-out training questions, answers further behind were
+#: never the only right ones.
 BEAM_MARGIN = 5.0
+ENDED_MARGIN = 3.0
 
 #: step(parents, tokens): row i of the next rows is row parents[i] of the present ones with
 #: tokens[i] behind it. Returns their logits, each of shape (vocabulary,), valid until the
@@ -188,9 +191,11 @@ class Decoder:
         for number in range(max_tokens):
             parents, paths, new = self._extend(paths, rows, count, ended)
             ended = sorted(ended + new, key=lambda path: -path.logprob)[:count]
-            best = max(path.logprob for path in ended + paths)
-            # Nothing gets likelier by going on.
-            floor = max(best - BEAM_MARGIN, ended[-1].logprob if len(ended) == count else -math.inf)
+            floor = max(path.logprob for path in ended + paths) - BEAM_MARGIN
+            if ended:
+                floor = max(floor, ended[0].logprob - ENDED_MARGIN)
+            if len(ended) == count:  # nothing gets likelier by going on
+                floor = max(floor, ended[-1].logprob)
             alive = [place for place, path in enumerate(paths) if path.logprob > floor]
             parents, paths = [parents[p] for p in alive], [paths[p] for p in alive]
             settled = os.path.commonprefix([path.written for path in ended + paths])

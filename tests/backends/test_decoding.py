@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from t2sql_tui.backends.decoding import BEAM_MARGIN, Decoder, log_total
+from t2sql_tui.backends.decoding import ENDED_MARGIN, Decoder, log_total
 from t2sql_tui.core.types import GenerationSettings, Prompt
 
 LETTERS = "abcd"
@@ -59,7 +59,7 @@ def every_text(longest: int):
 def test_a_wide_beam_finds_the_likeliest_texts() -> None:
     candidates, finish = decode(count=12)
     best = sorted(every_text(5), key=logprob, reverse=True)
-    near = [text for text in best[:4] if logprob(text) > logprob(best[0]) - BEAM_MARGIN]
+    near = [text for text in best[:4] if logprob(text) > logprob(best[0]) - ENDED_MARGIN]
     assert finish == "stop" and [c.text for c in candidates[: len(near)]] == near
     for candidate in candidates:
         assert candidate.logprob == pytest.approx(logprob(candidate.text), abs=1e-4)
