@@ -36,8 +36,8 @@ COST: dict[Sign, float] = {
     "timeout": 4.0,
     "cross-product": 2.0,
     "all-null": 2.0,
-    "empty": 1.0,
-    "unused-join": 0.3,
+    "empty": 3.0,
+    "unused-join": 1.0,
 }
 
 
