@@ -13,12 +13,14 @@ from t2sql_tui.core.check import check
 from t2sql_tui.core.database import open_database
 from t2sql_tui.core.guard import Guard
 from t2sql_tui.core.types import CheckedQuery, Limits
-from trainer import synthesis
 from trainer.base import find_base
 from trainer.config import load_config
 from trainer.data import prepare, read_source
 from trainer.sqlform import by_names
-from trainer.synthesis import FAMILIES, Draft, read_synthetic
+from trainer.synthesis import PER_DATABASE, databases, dates, read_synthetic
+from trainer.synthesis.families import FAMILIES
+from trainer.synthesis.proof import ROWS, Prover, Unproved
+from trainer.synthesis.writer import Draft
 
 _TABLES = {
     "harbour": {
@@ -92,7 +94,7 @@ def test_every_sql_runs_passes_check_and_guard_and_is_in_the_style(made):
                 checked = check(example.gold, database)
                 assert isinstance(checked, CheckedQuery), example
                 rows = database.run(checked, Limits(rows=1000)).rows
-                assert 0 < len(rows) <= synthesis.ROWS, example
+                assert 0 < len(rows) <= ROWS, example
                 assert any(cell is not None for row in rows for cell in row), example
                 assert guard.allows(example.gold, True), example
                 assert by_names(example.gold, database.schema) == example.gold
@@ -102,7 +104,7 @@ def test_families_are_balanced_and_questions_of_a_database_differ(made):
     counts = Counter(e.id.rpartition("-")[2] for e in made.examples)
     assert len(made.examples) == 120 and len(counts) >= len(FAMILIES) - 2
     assert max(counts.values()) <= 2 * 120 / len(FAMILIES)
-    assert set(Counter(e.database for e in made.examples).values()) <= {synthesis.PER_DATABASE}
+    assert set(Counter(e.database for e in made.examples).values()) <= {PER_DATABASE}
     asked = [(e.database, e.question) for e in made.examples]
     assert len(set(asked)) == len(asked)
 
@@ -151,7 +153,7 @@ def test_an_artefact_tells_what_was_rejected(originals, settings, tmp_path, monk
 
 def test_databases_without_a_name_to_ask_about_are_an_error(originals, tmp_path, monkeypatch):
     monkeypatch.setenv("T2SQL_CACHE", str(tmp_path))
-    monkeypatch.setattr(synthesis, "TABLES", 0)
+    monkeypatch.setattr(databases, "TABLES", 0)
     with pytest.raises(DataError, match="No database"):
         read_synthetic(originals, 5, seed=0)
     assert not list((tmp_path / "trainer" / "synthetic").iterdir())
@@ -168,7 +170,7 @@ def prover(tmp_path):
         )
     connection.close()
     with open_database(path) as database:
-        yield synthesis._Prover(database)
+        yield Prover(database)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ def prover(tmp_path):
     ],
 )
 def test_a_draft_that_teaches_nothing_is_rejected(prover, sql, rivals, reason):
-    with pytest.raises(synthesis._Unproved, match=reason):
+    with pytest.raises(Unproved, match=reason):
         prover.prove(Draft("?", sql, rivals))
 
 
@@ -200,10 +202,10 @@ def test_a_draft_that_says_something_is_kept_in_the_style(prover):
 
 @pytest.mark.parametrize("form", ["iso", "datetime", "epoch", "dmy", "mdy"])
 def test_a_date_is_read_back_from_the_form_it_is_stored_in(form):
-    value = synthesis.stored(datetime(2023, 4, 9, 20, 15, tzinfo=UTC), form)
-    parts = [part("?1", form) for part in (synthesis.day_of, synthesis.month_of, synthesis.year_of)]
+    value = dates.stored(datetime(2023, 4, 9, 20, 15, tzinfo=UTC), form)
+    parts = [part("?1", form) for part in (dates.day_of, dates.month_of, dates.year_of)]
     with sqlite3.connect(":memory:") as connection:
-        select = f"SELECT {', '.join(parts)}, {synthesis.in_year('?1', form, 2023)}"
+        select = f"SELECT {', '.join(parts)}, {dates.in_year('?1', form, 2023)}"
         assert connection.execute(select, (value,)).fetchone() == (
             "2023-04-09", "2023-04", "2023", 1,
         )  # fmt: skip

@@ -1,0 +1,382 @@
+"""Questions about groups and totals: per category, thing or period, shares, ranks."""
+
+from __future__ import annotations
+
+from t2sql_tui.core.names import quote_identifier
+from trainer.synthesis.dates import in_year, month_of, year_of
+from trainer.synthesis.writer import Condition, Draft, Writer, literal, rounded, where
+
+
+def group_counts(w: Writer) -> Draft | None:
+    """Which group has most, or how many in each."""
+    entity = w.pick_entity()
+    if entity is w.event:
+        group = w.group(entity)
+    elif field := w.field(entity, "category"):
+        group = w.by(entity, field)
+    else:
+        return None
+    found = w.conditions(entity, 1, group.about)
+    found = found if w.rng.random() < 0.5 else []
+    start = (
+        f"SELECT {group.select}, count(*) {w.tables(*group.entities)}{where(found)} GROUP BY "
+        f"{group.key}"
+    )
+    kind = w.rng.random()
+    if kind < 0.3:
+        return Draft(
+            f"Which {group.words} has the most {entity.many}{w.that(found)}? Show the "
+            f"{group.shown} and the number.",
+            f"{start} ORDER BY count(*) DESC LIMIT 1",
+        )
+    if kind < 0.55 and group.about:
+        question = w.pick(
+            f"How many {entity.many}{w.that(found)} are there per {group.words}?",
+            f"How many {entity.many}{w.that(found)} are there for each {group.words}?",
+            f"Count the {entity.many}{w.that(found)} by {group.words}.",
+        )
+        return Draft(question, start)
+    question = w.pick(
+        f"How many {entity.many}{w.that(found)} are there per {group.words}, the largest number "
+        f"first? Show the {group.shown} and the number.",
+        w.show(
+            f"the {group.shown} and the number of {entity.many}{w.that(found)} for each "
+            f"{group.words}, the largest number first"
+        ),
+    )
+    return Draft(question, f"{start} ORDER BY count(*) DESC")
+
+
+def by_two(w: Writer) -> Draft | None:
+    event, (start,) = w.event, w.event.of("date")
+    field = w.field(event, "category")
+    if not field:
+        return None
+    column = event.column(field.name)
+    year = year_of(event.column(start.name), start.form)
+    question = w.pick(
+        f"How many {event.many} were {start.verb} per year and {field.words}? Show the year, the "
+        f"{field.words} and the number, sorted by year and then {field.words}.",
+        w.show(f"the number of {event.many} for each year they were {start.verb} in and each "
+               f"{field.words}: year, {field.words}, number, ordered by year, then by "
+               f"{field.words}"),
+    )  # fmt: skip
+    return Draft(
+        question,
+        f"SELECT {year}, {column}, count(*) {w.tables(event)} GROUP BY {year}, {column} ORDER BY "
+        f"{year}, {column}",
+    )
+
+
+def mean_per_group(w: Writer) -> Draft | None:
+    event, (money,) = w.event, w.event.of("money")
+    group = w.group(event)
+    function, name = w.rng.choice((("avg", "average"), ("sum", "total"), ("avg", "mean")))
+    value, asked = w.total(money, event.column(money.name), function, inside=True)
+    found = w.conditions(event, 1, group.about, money.words)
+    found = found if w.rng.random() < 0.4 else []
+    sql = (
+        f"SELECT {group.select}, {value} {w.tables(*group.entities)}{where(found)} GROUP BY "
+        f"{group.key}"
+    )
+    what = (
+        f"the {group.shown} and the {name} {money.words}{asked} of {group.whose} "
+        f"{event.many}{w.that(found)}"
+    )
+    if w.rng.random() < 0.6:
+        what += w.pick(", highest first", ", the largest first", ", sorted from high to low")
+        return Draft(w.show(what), f"{sql} ORDER BY {value} DESC")
+    return Draft(w.pick(w.show(what), f"For each {group.words}, show {what}."), sql)
+
+
+def share(w: Writer) -> Draft | None:
+    """The percentage of rows that fulfil a condition."""
+    entity = w.pick_entity()
+    (condition,) = w.conditions(entity, 1) or (None,)
+    if not condition:
+        return None
+    digits = w.rng.choice((0, 1, 1, 2))
+    places = {0: "", 1: "one decimal", 2: "two decimals"}[digits]
+    places = f", {w.pick('rounded to', 'with')} {places}" if places else ""
+    question = w.pick(
+        f"What percentage of the {entity.many} {condition.tail}{places}?",
+        w.tell(f"the percentage of {entity.many} that {condition.tail}{places}"),
+        f"What share of all {entity.many}, in percent, {condition.tail}{places}?",
+    )
+    percent = rounded(f"100.0 * sum({condition.sql}) / count(*)", digits or None)
+    return Draft(question, f"SELECT {percent} {w.tables(entity)}")
+
+
+def share_per_group(w: Writer) -> Draft | None:
+    event = w.event
+    group = w.group(event)
+    condition = next(iter(w.conditions(event, 2, group.about)), None)
+    if not condition:
+        return None
+    question = w.pick(
+        f"For each {group.words}, what percentage of the {event.many} {condition.tail}, rounded to "
+        "one decimal?",
+        f"Show the {group.shown} and the percentage of {group.whose} {event.many} that "
+        f"{condition.tail}, to one decimal.",
+        f"Per {group.words}: the {group.shown} and the percentage of {event.many} that "
+        f"{condition.tail}, with one decimal.",
+    )
+    return Draft(
+        question,
+        f"SELECT {group.select}, round(100.0 * sum({condition.sql}) / count(*), 1) "
+        f"{w.tables(*group.entities)} GROUP BY {group.key}",
+    )
+
+
+def side_by_side(w: Writer) -> Draft | None:
+    """Counts under several conditions in one row, or in one row of each group."""
+    event = w.event
+    field = w.field(event, "category", "flag", "end")
+    if not field:
+        return None
+    column = event.column(field.name)
+    if field.kind == "category":
+        one, two = w.rng.sample(field.values, 2)
+        first = Condition(f"have {field.words} '{one}'", f"{column} = {literal(one)}", field.words)
+        second = Condition(f"have {field.words} '{two}'", f"{column} = {literal(two)}", field.words)
+    elif field.kind == "flag":
+        first, second = (w.flagged(field, column, yes) for yes in (True, False))
+    else:
+        first = Condition(f"have been {field.verb}", f"{column} IS NOT NULL", field.words)
+        second = Condition(f"have not been {field.verb}", f"{column} IS NULL", field.words)
+    counts = f"sum({first.sql}), sum({second.sql})"
+    if w.rng.random() < 0.45:
+        question = w.pick(
+            f"How many {event.many} {first.tail}, and how many {second.tail}? Show the two numbers "
+            "side by side.",
+            f"In one row: the number of {event.many} that {first.tail} and the number that "
+            f"{second.tail}.",
+        )
+        return Draft(question, f"SELECT {counts} {w.tables(event)}")
+    group = w.group(event)
+    if group.about == field.words:
+        return None
+    question = w.pick(
+        f"For each {group.words}, show the {group.shown}, how many {event.many} {first.tail} and "
+        f"how many {second.tail}.",
+        f"Per {group.words}: the {group.shown}, the number of {event.many} that {first.tail}, and "
+        f"the number that {second.tail}.",
+    )
+    return Draft(
+        question,
+        f"SELECT {group.select}, {counts} {w.tables(*group.entities)} GROUP BY {group.key}",
+    )
+
+
+def buckets(w: Writer) -> Draft | None:
+    event, (money,) = w.event, w.event.of("money")
+    column = event.column(money.name)
+    low, high = w.rng.choice(((50, 150), (60, 200), (80, 250), (100, 300), (40, 120)))
+    scale, unit = (100, " euros") if money.form == "cents" else (1, "")
+    names = w.rng.choice(
+        (("low", "medium", "high"), ("small", "medium", "large"), ("cheap", "average", "expensive"))
+    )
+    case = (
+        f"CASE WHEN {column} < {low * scale} THEN '{names[0]}' WHEN {column} <= {high * scale} "
+        f"THEN '{names[1]}' ELSE '{names[2]}' END"
+    )
+    rules = (
+        f"'{names[0]}' below {low}{unit}, '{names[1]}' from {low} to {high}{unit}, '{names[2]}' "
+        f"above that"
+    )
+    if w.rng.random() < 0.7:
+        question = w.pick(
+            f"Group the {event.many} by {money.words} into {rules}. How many are in each group? "
+            "Show the group and the count.",
+            f"How many {event.many} are there by class of {money.words} ({rules})? Show the class "
+            "and the number.",
+        )
+        return Draft(question, f"SELECT {case}, count(*) {w.tables(event)} GROUP BY {case}")
+    condition = w.condition(event, "date", "category")
+    if not condition:
+        return None
+    return Draft(
+        w.show(f"the {event.called} and the class of {money.words} ({rules}) of the "
+               f"{event.many} that {condition.tail}"),
+        f"SELECT {w.name_of(event)}, {case} {w.tables(event)} WHERE {condition.sql}",
+    )  # fmt: skip
+
+
+def untidy_groups(w: Writer) -> Draft | None:
+    field = w.field(w.event, "untidy")
+    if not field:
+        return None
+    event, clean = w.event, f"lower(trim({w.event.column(field.name)}))"
+    care = w.pick(
+        "treating different spellings in case and surrounding spaces as the same",
+        "ignoring case and blanks at either end",
+        "regardless of upper or lower case and stray spaces",
+    )
+    order = w.rng.random() < 0.6
+    question = w.pick(
+        w.show(f"the {field.words} in lower case and the number of {event.many}, {care}"
+               f"{', the most frequent first' if order else ''}"),
+        f"How many {event.many} are there per {field.words} (in lower case), {care}"
+        f"{', most common first' if order else ''}?",
+    )  # fmt: skip
+    return Draft(
+        question,
+        f"SELECT {clean}, count(*) {w.tables(event)} GROUP BY {clean}"
+        f"{' ORDER BY count(*) DESC' if order else ''}",
+    )
+
+
+def top_in_group(w: Writer) -> Draft | None:
+    """The first of each group: a rank, taken in a WITH query."""
+    event, (money,) = w.event, w.event.of("money")
+    group = w.group(event)
+    most, count = w.rng.random() < 0.8, w.rng.choice((1, 2, 2, 3))
+    label, column = event.label[0], event.column(money.name)
+    if group.output.lower() in (label.name.lower(), money.name.lower()):
+        return None
+    end = f"{'highest' if most else 'lowest'} {money.words}"
+    which = f"the {event.one} with the {end}" if count == 1 else (
+        f"the {w.pick(str(count), {2: 'two', 3: 'three'}[count])} {event.many} with the {end}"
+    )  # fmt: skip
+    question = w.pick(
+        f"For each {group.words}, show the {group.shown}, and the {label.words} and {money.words} "
+        f"of {which}{w.pick(' (ties included)', '')}.",
+        f"Within each {group.words}, find {which}. Show the {group.shown}, the {event.one}'s "
+        f"{label.words} and its {money.words}.",
+        f"What {'is' if count == 1 else 'are'} {which} per {group.words}? List {group.shown}, "
+        f"{label.words} and {money.words}.",
+    )
+    columns = ", ".join(map(quote_identifier, (group.output, label.name, money.name)))
+    return Draft(
+        question,
+        f"WITH ranked AS (SELECT {group.select}, {w.name_of(event)}, {column}, rank() OVER "
+        f"(PARTITION BY {group.key} ORDER BY {column} {'DESC' if most else 'ASC'}) AS place "
+        f"{w.tables(*group.entities)}) "
+        f"SELECT {columns} FROM ranked WHERE place <= {count}".replace("<= 1", "= 1"),
+    )
+
+
+def per_period(w: Writer) -> Draft | None:
+    """Counts or sums by month or year, in order."""
+    event, (start,) = w.event, w.event.of("date")
+    column = event.column(start.name)
+    monthly = w.rng.random() < 0.65
+    period = (month_of if monthly else year_of)(column, start.form)
+    found, when = [], ""
+    if monthly and w.rng.random() < 0.5:
+        year = w.rng.randint(2021, 2024)
+        sql, when = in_year(column, start.form, year), f" of {year}"
+        found = [Condition(f"were {start.verb} in {year}", sql, start.words)]
+    else:
+        found = w.maybe(event, 0.3, start.words)
+    unit = "month" if monthly else "year"
+    shape = w.pick(" (as YYYY-MM)", ", written as YYYY-MM,", "") if monthly else ""
+    money = w.field(event, "money")
+    order = w.pick("in chronological order", "from the oldest to the newest", "in order of time")
+    scope = f"{event.many}{w.that(found)}"
+    if (when or not found) and w.rng.random() < 0.4:
+        value = "count(*)"
+        what = w.pick(
+            f"How many {event.many} were {start.verb} in each {unit}{when}{shape}, {order}?",
+            f"Number of {event.many} {start.verb} per {unit}{when}{shape}, {order}",
+            f"Show how many {event.many} were {start.verb} each {unit}{when}{shape}, {order}.",
+        )
+    elif w.rng.random() < 0.5:
+        value = "count(*)"
+        what = w.pick(
+            f"How many {scope} are there for each {unit}{shape} of the {start.words}, {order}?",
+            f"Show the {unit}{shape} of the {start.words} and the number of {scope}, {order}.",
+            f"Number of {scope} by {unit}{shape} of the {start.words}, {order}.",
+            f"Count the {scope} per {unit}{shape} in which they were {start.verb}, {order}.",
+        )
+    else:
+        function, name = w.rng.choice((("sum", "total"), ("avg", "average")))
+        value, asked = w.total(money, event.column(money.name), function, inside=True)
+        what = w.pick(
+            f"Show the {unit}{shape} of the {start.words} and the {name} {money.words}{asked} of "
+            f"the {scope}, {order}.",
+            f"What is the {name} {money.words}{asked} of the {scope} for each {unit}{shape} of the "
+            f"{start.words}, {order}?",
+            f"{name.capitalize()} {money.words}{asked} of the {scope} by {unit}{shape} of the "
+            f"{start.words}, {order}",
+        )
+    return Draft(
+        what.replace(",,", ","),
+        f"SELECT {period}, {value} {w.tables(event)}{where(found)} GROUP BY {period} ORDER BY "
+        f"{period}",
+    )
+
+
+def busiest_period(w: Writer) -> Draft | None:
+    event, (start,) = w.event, w.event.of("date")
+    unit = w.pick("month", "year")
+    period = (month_of if unit == "month" else year_of)(event.column(start.name), start.form)
+    most = w.rng.random() < 0.75
+    count = w.rng.random() < 0.5
+    shape = " (YYYY-MM)" if unit == "month" else ""
+    question = w.pick(
+        f"In which {unit}{shape} were the {'most' if most else 'fewest'} {event.many} {start.verb}"
+        f"{', and how many were there' if count else ''}?",
+        f"Which {unit}{shape} had the {'highest' if most else 'lowest'} number of {event.many} "
+        f"{start.verb}?{' Show the number too.' if count else ''}",
+    )
+    return Draft(
+        question,
+        f"SELECT {period}{', count(*)' if count else ''} {w.tables(event)} GROUP BY {period} ORDER "
+        f"BY count(*) {'DESC' if most else 'ASC'} LIMIT 1",
+    )
+
+
+def running_total(w: Writer) -> Draft | None:
+    query, unit, digits, words = _totals(w)
+    both = w.rng.random() < 0.7
+    question = w.pick(
+        f"Show each {unit}, {f'the {words}, ' if both else ''}and the running total of "
+        f"{'that' if both else f'the {words}'}, in order of time.",
+        f"For every {unit} in order: {f'the {words}, ' if both else ''}and "
+        f"{'its' if both else 'the'} cumulative total{'' if both else f' of the {words}'}.",
+        f"How does the {words} add up {unit} by {unit}? List the {unit}"
+        f"{', the value' if both else ''} and the running total, oldest first.",
+    )
+    amount = f"{rounded('amount', digits)}, " if both else ""
+    running = rounded("sum(amount) OVER (ORDER BY period)", digits)
+    return Draft(question, f"{query} SELECT period, {amount}{running} FROM totals ORDER BY period")
+
+
+def change(w: Writer) -> Draft | None:
+    query, unit, digits, words = _totals(w)
+    question = w.pick(
+        f"For each {unit}, show the {words} and the change from the previous {unit}, in order of "
+        "time.",
+        f"How did the {words} change from one {unit} to the next? Show {unit}, value and "
+        "difference, oldest first.",
+        f"List every {unit} with the {words} and its difference to the {unit} before, "
+        "chronologically.",
+    )
+    amount = rounded("amount", digits)
+    values = f"{amount}, {rounded('amount - lag(amount) OVER (ORDER BY period)', digits)}"
+    return Draft(question, f"{query} SELECT period, {values} FROM totals ORDER BY period")
+
+
+def _totals(w: Writer) -> tuple[str, str, int | None, str]:
+    """A WITH query of totals by month or year; its unit, the digits that are asked for, and the
+    words for what it holds."""
+    event, (start,), (money,) = w.event, w.event.of("date"), w.event.of("money")
+    column = event.column(start.name)
+    unit = w.pick("month", "month", "year")
+    period = (month_of if unit == "month" else year_of)(column, start.form)
+    where = when = ""
+    if unit == "month":
+        year = w.rng.randint(2021, 2024)
+        where, when = f" WHERE {in_year(column, start.form, year)}", f" in {year}"
+    value, digits = "count(*)", None
+    words = f"number of {event.many} {start.verb}{when}"
+    if w.rng.random() < 0.5:
+        value, digits, asked = w.amount(money, f"sum({event.column(money.name)})")
+        asked = asked and f" ({asked})"
+        words = f"total {money.words}{asked} of the {event.many} {start.verb}{when}"
+    query = (
+        f"WITH totals AS (SELECT {period} AS period, {value} AS amount {w.tables(event)}{where} "
+        f"GROUP BY {period})"
+    )
+    return query, unit, digits, words

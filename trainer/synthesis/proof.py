@@ -1,0 +1,106 @@
+"""Proves a draft by running it: what teaches nothing, or two things, is not kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+
+from t2sql_tui.core.check import check
+from t2sql_tui.core.database import Database
+from t2sql_tui.core.errors import T2SQLError
+from t2sql_tui.core.guard import Guard
+from t2sql_tui.core.types import CheckedQuery, Limits
+from trainer.sqlform import by_names
+from trainer.synthesis.writer import Draft
+
+ROWS = 200  # of a result at most; nobody reads more
+LIMITS = Limits(rows=100_000, seconds=5.0)
+
+
+class Unproved(Exception):
+    """Why a draft is not kept."""
+
+
+class Prover:
+    """Judges drafts on one open database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.guard = Guard(database.schema)
+
+    def prove(self, draft: Draft) -> str:
+        """The SQL in the style that is trained on. Raises: Unproved."""
+        try:
+            sql = by_names(draft.sql, self.database.schema)
+        except ValueError as error:
+            raise Unproved("not readable") from error
+        if not self.guard.allows(sql, True):
+            raise Unproved("not for the schema-true decoder")
+        rows = self._rows(sql)
+        if rows != self._rows(draft.sql):
+            raise Unproved("other rows in the style")
+        cells = [cell for row in rows for cell in row]
+        if not rows:
+            raise Unproved("empty")
+        if len(rows) > ROWS:
+            raise Unproved("too many rows")
+        if all(cell is None for cell in cells) or any(not any(column) for column in zip(*rows)):
+            raise Unproved("nothing but NULL or 0 in a column")
+        if self._tied(sql):
+            raise Unproved("a tie at the limit")
+        for rival in draft.rivals:
+            if Counter(self._rows(rival)) == Counter(rows):
+                raise Unproved("another reading gives the same rows")
+        for weaker in _weaker(sql):
+            if Counter(self._rows(weaker)) == Counter(rows):
+                raise Unproved("a condition does not matter")
+        return sql
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        checked = check(sql, self.database)
+        if not isinstance(checked, CheckedQuery):
+            raise Unproved(f"does not pass the check: {checked.message}")
+        try:
+            return list(self.database.run(checked, LIMITS).rows)
+        except T2SQLError as error:
+            raise Unproved(f"does not run: {error.message}") from error
+
+    def _tied(self, sql: str) -> bool:
+        """Whether the first row that LIMIT cuts off has as much right as the last it keeps."""
+        tree = sqlglot.parse_one(sql, read="sqlite")
+        limit, order = tree.args.get("limit"), tree.args.get("order")
+        if not limit or not order or not isinstance(tree, exp.Select):
+            return False
+        count = int(limit.expression.this)
+        keys = [
+            exp.alias_(ordered.this.copy(), f"key_{place}")
+            for place, ordered in enumerate(order.expressions)
+        ]
+        longer = tree.select(*keys).limit(count + 1).sql(dialect="sqlite")
+        rows = [row[-len(keys) :] for row in self._rows(longer)]
+        return len(rows) > count and rows[count - 1] == rows[count]
+
+
+def _weaker(sql: str) -> Iterator[str]:
+    """`sql` without one of its conditions, for each of them."""
+    places = [
+        (place, len(list(clause.this.flatten())) if isinstance(clause.this, exp.And) else 1)
+        for place, clause in enumerate(
+            sqlglot.parse_one(sql, read="sqlite").find_all(exp.Where, exp.Having)
+        )
+    ]
+    for place, count in places:
+        for dropped in range(count):
+            tree = sqlglot.parse_one(sql, read="sqlite")
+            clause = list(tree.find_all(exp.Where, exp.Having))[place]
+            parts = list(clause.this.flatten()) if count > 1 else [clause.this]
+            kept = parts[:dropped] + parts[dropped + 1 :]
+            if kept:
+                clause.set("this", exp.and_(*kept))
+            else:
+                clause.pop()
+            yield tree.sql(dialect="sqlite")

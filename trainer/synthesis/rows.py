@@ -1,0 +1,308 @@
+"""Questions about the rows of one table: which, how many, the first of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trainer.synthesis.dates import day_of, in_order
+from trainer.synthesis.vocabulary import an
+from trainer.synthesis.writer import Draft, Writer, literal, tails, where
+
+
+def missing_count(w: Writer) -> Draft | None:
+    entity = w.pick_entity()
+    missing = w.condition(entity, "contact", "note", "end")
+    if not missing or "NULL" not in missing.sql:
+        return None
+    return w.count(entity, [missing, *w.maybe(entity, 0.3, missing.about)])
+
+
+def dated_count(w: Writer) -> Draft | None:
+    entity = w.pick_entity()
+    dated = w.condition(entity, "date")
+    if not dated:
+        return None
+    return w.count(entity, [dated, *w.maybe(entity, 0.35, dated.about)])
+
+
+def count_of_two(w: Writer) -> Draft | None:
+    entity = w.pick_entity()
+    found = w.conditions(entity, 2)
+    return w.count(entity, found) if len(found) == 2 else None
+
+
+def untidy_count(w: Writer) -> Draft | None:
+    field = w.field(w.event, "untidy")
+    if not field:
+        return None
+    event, column = w.event, w.event.column(field.name)
+    condition = w.untidy(field, column)
+    value = condition.sql.split(" = ")[1]
+    plain = condition.sql.replace("lower(trim(", "").replace("))", "")
+    more = [c for c in w.conditions(event, 1) if w.rng.random() < 0.3]
+    found = [*more, condition]
+    rivals = [
+        f"SELECT count(*) {w.tables(event)} WHERE {c}"
+        for c in (plain, f"lower({column}) = {value}", f"trim({column}) = {value}")
+    ]
+    if w.rng.random() < 0.6:
+        return w.count(event, found, () if more else tuple(rivals))
+    (money,) = event.of("money")
+    total, asked = w.total(money, event.column(money.name), "sum", inside=True)
+    return Draft(
+        w.tell(f"the total {money.words}{asked} of the {event.many} that {tails(found)}"),
+        f"SELECT {total} {w.tables(event)}{where(found)}",
+    )
+
+
+def listing(w: Writer) -> Draft | None:
+    """Some columns of the rows that fulfil a condition or two, often in an order."""
+    entity = w.pick_entity()
+    found = w.conditions(entity, w.rng.choice((1, 1, 2)))
+    other = w.field(entity, "number", "money", "category", "contact", "date")
+    if not found or not other:
+        return None
+    label, column = entity.label[0], entity.column(other.name)
+    what = f"the {label.words} and {other.words} of the {entity.many}{w.that(found)}"
+    sql = f"SELECT {w.name_of(entity)}, {column} {w.tables(entity)}{where(found)}"
+    if other.kind in ("number", "money"):
+        what += w.pick(
+            f", highest {other.words} first", f", sorted by {other.words}, largest first"
+        )
+        sql += f" ORDER BY {column} DESC"
+    elif other.kind == "date":
+        if other.form == "epoch":
+            sql = sql.replace(f", {column} ", f", {day_of(column, other.form)} ", 1)
+            what = what.replace(other.words, f"{other.words} (as YYYY-MM-DD)", 1)
+        what += w.pick(", newest first", ", the latest first", f", by {other.words}, newest first")
+        sql += f" ORDER BY {in_order(column, other.form)} DESC"
+    else:
+        what += w.pick(f", sorted by {label.words}", f", in alphabetical order of {label.words}")
+        sql += f" ORDER BY {w.name_of(entity)}"
+    return Draft(w.show(what), sql)
+
+
+def fill_in(w: Writer) -> Draft | None:
+    """COALESCE: a word in place of what is missing."""
+    entity = w.pick_entity()
+    field = w.field(entity, "contact", "note")
+    found = w.conditions(entity, 1)
+    if not field or not found or found[0].about == field.words:
+        return None
+    found = found if entity is w.event or w.rng.random() < 0.4 else []
+    word = w.pick("none", "unknown", "n/a", "missing", "-")
+    name = entity.called
+    question = w.pick(
+        w.show(f"the {name} and {field.words} of the {entity.many}{w.that(found)}, with '{word}' "
+               f"where there is no {field.words}"),
+        f"For the {entity.many}{w.that(found)}, list {name} and {field.words}; write '{word}' if "
+        f"the {field.words} is missing.",
+    ) if found else w.pick(
+        w.show(f"the {name} and {field.words} of all {entity.many}, with '{word}' where there is "
+               f"no {field.words}"),
+        f"List {name} and {field.words} of every one of the {entity.many}; put '{word}' for a "
+        f"missing {field.words}.",
+    )  # fmt: skip
+    select = f"SELECT {w.name_of(entity)}, "
+    column = entity.column(field.name)
+    rest = f" {w.tables(entity)}{where(found)}"
+    return Draft(
+        question, f"{select}coalesce({column}, {literal(word)}){rest}", (f"{select}{column}{rest}",)
+    )
+
+
+def text(w: Writer) -> Draft | None:
+    """Length, first letters, capitals, parts of a text, patterns."""
+    thing, column, name = w.thing, w.name_of(w.thing), w.thing.called
+    many, tables = thing.many, w.tables(w.thing)
+    mail = next((f for f in thing.of("contact") if f.words == "e-mail"), None)
+    some = w.rng.choice(thing.label[0].values)
+    letter, word = some[0].upper(), w.rng.choice(some.split())
+    length = w.rng.randint(5, 16)
+    options = [
+        (w.show(f"the {name} of each of the {many} and its length in characters, longest first"),
+         f"SELECT {column}, length({column}) {tables} ORDER BY length({column}) DESC"),
+        (f"Which {many} have a {name} of more than {length} characters? Show the {name}.",
+         f"SELECT {column} {tables} WHERE length({column}) > {length}"),
+        (w.show(f"{w.names(thing)} of all {many} in capital letters, in alphabetical order"),
+         f"SELECT upper({column}) {tables} ORDER BY {column}"),
+        (w.show(f"{w.names(thing)} of the {many} whose {name} starts with '{letter}'"),
+         f"SELECT {column} {tables} WHERE {column} LIKE {literal(letter + '%')}"),
+        (f"Which {many} have '{word}' in their {name}?",
+         f"SELECT {column} {tables} WHERE {column} LIKE {literal(f'%{word}%')}"),
+        (f"How many {many} are there for each first letter of the {name}? Show the letter and the "
+         "number, in alphabetical order.",
+         f"SELECT substr({column}, 1, 1), count(*) {tables} GROUP BY substr({column}, 1, 1) ORDER "
+         f"BY substr({column}, 1, 1)"),
+        (f"What is the longest {name} of {an(thing.one)}, and how many characters does it have?",
+         f"SELECT {column}, length({column}) {tables} ORDER BY length({column}) DESC LIMIT 1"),
+    ]  # fmt: skip
+    if mail:
+        address = thing.column(mail.name)
+        domain = f"substr({address}, instr({address}, '@') + 1)"
+        options += 2 * [
+            (f"How many {many} use each e-mail domain (the part after the @)? Leave out those "
+             "without an e-mail.",
+             f"SELECT {domain}, count(*) {tables} WHERE {address} IS NOT NULL GROUP BY {domain}"),
+            (f"How many {many} have an e-mail address at example.org?",
+             f"SELECT count(*) {tables} WHERE {address} LIKE '%@example.org'"),
+        ]  # fmt: skip
+    return Draft(*w.rng.choice(options))
+
+
+def above_average(w: Writer) -> Draft | None:
+    entity = w.pick_entity()
+    field = w.field(entity, "number", "money")
+    if not field:
+        return None
+    column, above = entity.column(field.name), w.rng.random() < 0.7
+    side = "above" if above else "below"
+    tail = f"{w.pick('have', 'have got')} {an(field.words)} {side} the average"
+    condition = f"WHERE {column} {'>' if above else '<'} (SELECT avg({column}) {w.tables(entity)})"
+    if w.rng.random() < 0.5:
+        return Draft(
+            w.how_many(entity.many, tail), f"SELECT count(*) {w.tables(entity)} {condition}"
+        )
+    return Draft(
+        w.show(f"the {entity.called} and {field.words} of the {entity.many} that {tail}, "
+               f"{'largest' if above else 'smallest'} first"),
+        f"SELECT {w.name_of(entity)}, {column} {w.tables(entity)} {condition} ORDER BY {column} "
+        f"{'DESC' if above else 'ASC'}",
+    )  # fmt: skip
+
+
+def top(w: Writer) -> Draft | None:
+    entity = w.pick_entity()
+    field = w.field(entity, "money", "number")
+    if not field:
+        return None
+    column, label = entity.column(field.name), entity.label[0]
+    count = w.rng.choice((1, 3, 3, 5, 10))
+    most = w.rng.random() < 0.75
+    found = w.maybe(entity, 0.35, field.words)
+    both = w.rng.random() < 0.6
+    number = {3: w.pick("3", "three"), 5: w.pick("5", "five"), 10: "10"}.get(count, "")
+    one, many = (w.extreme(noun, field, most) for noun in (entity.one, entity.many))
+    if count == 1:
+        shown = f"the {label.words} and {field.words}" if both else f"the {label.words}"
+        what = f"{shown} of the {one}"
+        what += f" among the {entity.many}{w.that(found)}" if found else ""
+        question = w.show_one(what)
+    else:
+        shown = f"the {label.words} and {field.words}" if both else w.names(entity)
+        only = f", only among those{w.that(found)}" if found else ""
+        question = w.show(f"{shown} of the {number} {many}{only}")
+    return Draft(
+        question,
+        f"SELECT {w.name_of(entity)}{f', {column}' if both else ''} {w.tables(entity)}"
+        f"{where(found)} ORDER BY {column} {'DESC' if most else 'ASC'} LIMIT {count}",
+    )
+
+
+def newest(w: Writer) -> Draft | None:
+    entity = w.pick_entity()
+    field = w.field(entity, "date")
+    if not field:
+        return None
+    column, name, count = entity.column(field.name), entity.called, w.rng.choice((1, 3, 5))
+    found = w.conditions(entity, 1, field.words)
+    found = found if w.rng.random() < 0.5 else []
+    which = f"the {entity.one}" if count == 1 else f"the {count} {entity.many}"
+    names = f"the {name}" if count == 1 else w.names(entity)
+    show = w.show_one if count == 1 else w.show
+    question = show(
+        f"{names} of {which} most recently {field.verb.removeprefix('last ')}"
+        f"{f', of those{w.that(found)}' if found else ''}"
+    )
+    return Draft(
+        question,
+        f"SELECT {w.name_of(entity)} {w.tables(entity)}{where(found)} ORDER BY "
+        f"{in_order(column, field.form)} DESC LIMIT {count}",
+    )
+
+
+def whole_row(w: Writer) -> Draft | None:
+    """Everything about the extreme row, and all rows that share the extreme."""
+    entity = w.pick_entity()
+    field = w.field(entity, "number", "money")
+    if not field:
+        return None
+    column, most = entity.column(field.name), w.rng.random() < 0.6
+    end, function = ("highest", "max") if most else ("lowest", "min")
+    if w.rng.random() < 0.5:
+        question = w.pick(
+            f"Show everything about the {entity.one} with the {end} {field.words}.",
+            f"Show all columns of the {entity.one} that has the {end} {field.words}.",
+            f"Give me the whole row of the {entity.one} with the {end} {field.words}.",
+        )
+        return Draft(
+            question,
+            f"SELECT * {w.tables(entity)} ORDER BY {column} {'DESC' if most else 'ASC'} LIMIT 1",
+        )
+    question = w.show(
+        f"{w.names(entity)} of all {entity.many} that share the {end} {field.words}, ties included"
+    )
+    return Draft(
+        question,
+        f"SELECT {w.name_of(entity)} {w.tables(entity)} WHERE {column} = (SELECT "
+        f"{function}({column}) {w.tables(entity)})",
+    )
+
+
+def days(w: Writer) -> Draft | None:
+    """The time from start to end, in days."""
+    event, (start,), (end,) = w.event, w.event.of("date"), w.event.of("end")
+    first, last = event.column(start.name), event.column(end.name)
+    if start.form == "epoch":
+        days = f"({last} - {first}) / 86400.0"
+    else:
+        days = (
+            f"julianday({in_order(last, end.form)}) - julianday({in_order(first, start.form)})"
+        )
+    between = w.pick(
+        f"from being {start.verb} to being {end.verb}",
+        f"between the {start.words} and the {end.words}",
+    )
+    limit = w.rng.choice((14, 20, 30, 40, 50))
+    name = event.called
+    group = w.group(event)
+    question, sql = w.rng.choice((
+        (w.tell(f"the average number of days {between} of the {event.many}, rounded to one "
+                f"decimal"),
+         f"SELECT round(avg({days}), 1) {w.tables(event)}"),
+        (w.how_many(event.many, f"took more than {limit} days {between}"),
+         f"SELECT count(*) {w.tables(event)} WHERE {days} > {limit}"),
+        (w.show(f"{w.names(event)} of the {event.many} that took longer than {limit} days "
+                f"{between}"),
+         f"SELECT {w.name_of(event)} {w.tables(event)} WHERE {days} > {limit}"),
+        (f"For each {group.words}, show the {group.shown} and the average number of days "
+         f"{between}, to one decimal, over {group.whose} {event.many}.",
+         f"SELECT {group.select}, round(avg({days}), 1) {w.tables(*group.entities)} GROUP BY "
+         f"{group.key}"),
+        (f"Which {event.one} took the longest {between}? Show its {name} and the days, rounded to "
+         "one decimal.",
+         f"SELECT {w.name_of(event)}, round({days}, 1) {w.tables(event)} ORDER BY {days} DESC "
+         f"LIMIT 1"),
+    ))  # fmt: skip
+    return Draft(question, sql)
+
+
+def view(w: Writer) -> Draft | None:
+    event = w.event
+    if not event.view:
+        return None
+    name, word = event.view
+    shown = replace(event, table=name, many=f"{word} {event.many}")
+    (money,), (start,) = event.of("money"), event.of("date")
+    column = shown.column(money.name)
+    tables = w.tables(shown)
+    total, asked = w.total(money, column, "sum")
+    dated = w.dated(start, shown.column(start.name))
+    limit = w.rng.choice((3, 5))
+    question, sql = w.rng.choice((
+        (w.how_many(shown.many, dated.tail), f"SELECT count(*) {tables} WHERE {dated.sql}"),
+        (w.tell(f"the total {money.words} of the {shown.many}{asked}"), f"SELECT {total} {tables}"),
+        (w.show(f"{w.names(event)} of the {limit} {shown.many} with the highest {money.words}"),
+         f"SELECT {w.name_of(shown)} {tables} ORDER BY {column} DESC LIMIT {limit}"),
+    ))  # fmt: skip
+    return Draft(question, sql)

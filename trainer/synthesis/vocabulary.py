@@ -1,0 +1,167 @@
+"""The words of the generated tables, columns and values, and a little grammar."""
+
+from __future__ import annotations
+
+# One, many, what starts it, what ends it, its states, what its money is called.
+EVENTS = tuple(
+    (*words.split("/"), states.split(), money.split("/"))
+    for words, states, money in (
+        ("order/orders/placed/delivered", "open packed sent cancelled", "total/amount"),
+        ("invoice/invoices/issued/paid", "draft due overdue settled", "amount/total/sum due"),
+        ("ticket/tickets/opened/closed", "new waiting solved rejected", "cost/fee"),
+        ("request/requests/submitted/answered", "new pending granted refused", "budget/cost"),
+        ("booking/bookings/booked/confirmed", "tentative firm cancelled", "price/fee/deposit"),
+        ("scholarship/scholarships/awarded/paid out", "proposed active finished", "amount/budget"),
+        ("repair/repairs/reported/finished", "waiting running done", "cost/estimate"),
+        ("visit/visits/planned/completed", "planned done missed", "fee/travel cost"),
+        ("complaint/complaints/filed/resolved", "new open settled dropped", "refund/compensation"),
+        ("inspection/inspections/scheduled/completed", "passed failed pending", "fee/cost"),
+        ("delivery/deliveries/dispatched/received", "late lost damaged complete", "freight/value"),
+        ("task/tasks/created/finished", "todo blocked done", "budget/cost"),
+        ("claim/claims/filed/settled", "open accepted denied", "amount/payout"),
+        ("contract/contracts/signed/terminated", "active expired suspended", "value/fee"),
+        ("shipment/shipments/sent/received", "underway returned lost arrived", "value/freight"),
+        ("registration/registrations/received/approved", "pending valid void", "fee/deposit"),
+        ("application/applications/received/decided", "new shortlisted declined", "fee/amount"),
+        ("donation/donations/pledged/received", "pledged partial complete", "amount/value"),
+        ("rental/rentals/started/returned", "active late closed", "price/deposit/rent"),
+        ("call/calls/logged/returned", "missed answered forwarded", "cost/charge"),
+        ("report/reports/drafted/published", "draft final withdrawn", "budget/cost"),
+        ("quote/quotes/drafted/accepted", "draft sent lapsed", "amount/total"),
+        ("audit/audits/announced/finished", "planned clean flawed", "cost/fee"),
+        ("permit/permits/requested/issued", "pending valid revoked", "fee/charge"),
+        ("campaign/campaigns/launched/stopped", "planned live over", "budget/spend"),
+        ("incident/incidents/reported/resolved", "minor major critical", "damage/cost"),
+        ("licence/licences/granted/revoked", "trial regular blocked", "fee/price"),
+        ("refund/refunds/requested/paid", "open approved denied", "amount/value"),
+        ("workshop/workshops/announced/held", "planned full cancelled", "fee/budget"),
+        ("transfer/transfers/ordered/executed", "queued blocked done", "amount/fee"),
+    )
+)  # fmt: skip
+LINES = (
+    ("item", "items"), ("line", "lines"), ("position", "positions"), ("part", "parts"),
+    ("charge", "charges"), ("entry", "entries"), ("component", "components"),
+)  # fmt: skip
+CODES = ("code", "reference", "title", "label")
+STATUS = ("status", "state", "stage", "phase", "outcome")
+FLAGS = (
+    "urgent", "prepaid", "archived", "verified", "insured", "confidential", "recurring", "taxable",
+    "billable", "external", "automatic", "private",
+)  # fmt: skip
+THING_FLAGS = ("active", "verified", "featured", "blocked", "sponsored", "certified")
+UNTIDY = (
+    ("payment method", ("PayPal", "Visa", "Cash", "Bank Transfer")),
+    ("channel", ("Phone", "Web", "Walk-in", "Letter")),
+    ("carrier", ("DHL", "UPS", "FedEx", "Hermes")),
+    ("language", ("English", "Spanish", "Polish", "Hindi")),
+    ("department", ("Sales", "Legal", "Finance", "Research")),
+    ("source", ("Google", "Newsletter", "Referral", "Trade Fair")),
+    ("device", ("iPhone", "Android", "Laptop", "Kiosk")),
+    ("currency", ("EUR", "USD", "GBP", "CHF")),
+)
+CATEGORIES = (
+    ("region", ("North", "South", "East", "West")),
+    ("priority", ("low", "normal", "high")),
+    ("category", ("standard", "express", "special", "bulk")),
+    ("team", ("Red", "Blue", "Green", "Gold")),
+    ("shift", ("early", "late", "night")),
+    ("size", ("small", "medium", "large")),
+    ("branch", ("Lisbon", "Oslo", "Turin", "Ghent", "Leeds")),
+    ("tier", ("basic", "plus", "premium")),
+    ("origin", ("domestic", "foreign")),
+    ("group", ("A1", "A2", "B1", "C1")),
+    ("class", ("first", "second", "third")),
+)
+LINE_KINDS = (
+    ("product", ("lamp", "desk", "chair", "shelf", "rug", "mirror", "clock")),
+    ("service", ("cleaning", "transport", "storage", "training", "setup")),
+    ("material", ("steel", "copper", "glass", "oak", "rubber", "marble")),
+    ("cost type", ("labour", "travel", "material", "licence", "postage")),
+    ("article", ("cable", "battery", "screen", "keyboard", "adapter", "case")),
+)
+NOTES = ("note", "comment", "remark", "explanation")
+NOTE_TEXTS = (
+    "called back twice", "see letter", "paid in advance", "papers are missing", "wrong address",
+    "asked for a discount", "rush job", "approved by phone", "to be checked", "second attempt",
+)  # fmt: skip
+CONTACTS = ("e-mail", "phone number", "website", "fax number")
+THING_DATES = ("registered", "added", "approved", "inspected", "last updated")
+THING_CATEGORIES = (
+    ("tier", ("bronze", "silver", "gold")),
+    ("zone", ("A", "B", "C")),
+    ("rating", ("poor", "fair", "good", "excellent")),
+    ("risk", ("low", "medium", "high")),
+    ("segment", ("private", "public", "mixed")),
+)
+# Of these verbs people also say that something is still un-done.
+UNDONE = (
+    "paid", "answered", "confirmed", "finished", "resolved", "settled", "delivered", "published",
+    "approved", "decided",
+)  # fmt: skip
+SKIPPED = {"useracct", "operate company"}  # tables; no words that people use
+# In the name of a column of numbers: what is no quantity, or one that nobody would say so.
+ODD_NUMBERS = {
+    "billion", "million", "feet", "meters", "id", "code", "year", "phone", "number", "zip", "no",
+}  # fmt: skip
+# What the rows with the most and the least are called.
+ADJECTIVES = dict.fromkeys(
+    ("price", "cost", "fee", "charge", "rent"), ("most expensive", "cheapest")
+) | dict.fromkeys(("amount", "total", "sum due", "budget", "value"), ("largest", "smallest"))
+# How names are written, and how often so.
+STYLES = {"snake": 55, "camel": 12, "pascal": 10, "spaced": 16, "upper": 7}
+
+_IRREGULAR = {
+    "people": "person", "series": "series", "aircraft": "aircraft", "staff": "staff member",
+    "faculty": "faculty member", "movies": "movie", "cookies": "cookie", "photos": "photo",
+    "premises": "premises", "bus": "bus", "class": "class", "campus": "campus",
+    "campuses": "campus", "children": "child", "branches": "branch", "churches": "church",
+    "matches": "match", "addresses": "address", "furniture": "furniture",
+    "lens": "lens",
+}  # fmt: skip
+_PLURALS = {one: many for many, one in _IRREGULAR.items()} | {
+    "staff member": "staff members", "faculty member": "faculty members", "bus": "buses",
+    "class": "classes", "campus": "campuses",
+}  # fmt: skip
+
+
+def singular(noun: str) -> str:
+    *before, last = noun.split()
+    if last in _IRREGULAR:
+        last = _IRREGULAR[last]
+    elif last.endswith("ies"):
+        last = f"{last[:-3]}y"
+    elif last.endswith("s") and not last.endswith(("ss", "us")):
+        last = last[:-1]
+    return " ".join((*before, last))
+
+
+def plural(noun: str) -> str:
+    if noun in _PLURALS:
+        return _PLURALS[noun]
+    *before, last = noun.split()
+    if last in _PLURALS:
+        last = _PLURALS[last]
+    elif last.endswith("y") and last[-2] not in "aeiou":
+        last = f"{last[:-1]}ies"
+    else:
+        last += "es" if last.endswith(("s", "x", "ch", "sh")) else "s"
+    return " ".join((*before, last))
+
+
+def an(words: str) -> str:
+    """With its article, unless it is a plural ("points")."""
+    if words.endswith("s") and not words.endswith(("ss", "us", "is")):
+        return words
+    return f"{'an' if words[0] in 'aeiou' and not words.startswith(('un', 'uni')) else 'a'} {words}"
+
+
+def styled(words: str, style: str) -> str:
+    """The column or table called `words`, in one of the ways in which people name things."""
+    parts = words.replace("-", "").split()
+    if style in ("snake", "upper"):
+        name = "_".join(parts)
+        return name.upper() if style == "upper" else name
+    titles = [part[:1].upper() + part[1:] for part in parts]
+    if style == "camel":
+        titles[0] = parts[0]
+    return (" " if style == "spaced" else "").join(titles)
