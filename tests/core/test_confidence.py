@@ -91,7 +91,7 @@ def test_a_fit_is_of_the_catalogs_model_and_of_no_other(tmp_path, monkeypatch):
     file.parent.mkdir()
     file.write_text(json.dumps(FITTED))
     assert load_confidence(spec) == load_confidence(replace(spec, path=tmp_path)) == FITTED
-    assert load_confidence(replace(spec, prompt_version="v2")) is None
+    assert load_confidence(replace(spec, prompt_version="v1")) is None
     assert load_confidence(replace(spec, sha256="")) is None  # a file of the same name
     assert load_confidence(replace(spec, name="stranger")) is None
     file.write_text('{"features": {}}')
