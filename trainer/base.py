@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,6 +162,9 @@ def load_model(base: Base, config: Config, *, attention: str = "") -> PreTrained
 
     packing.register()
     logging.disable_progress_bar()
+    # What two libraries say of each other's insides is no news to a person who trains.
+    getLogger("bitsandbytes").setLevel(ERROR)
+    warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
     options: dict[str, Any] = {"attn_implementation": attention or packing.ATTENTION}
     options["dtype"] = (
         torch.bfloat16 if config.bf16 and config.method != "full" else torch.float32
