@@ -162,7 +162,11 @@ def calibration_text(fitted: Mapping[str, Any]) -> str:
         )
     ]  # fmt: skip
     headers = (
-        "", f"calibration error, {BINS} bins of equal mass", "of equal width", "Brier", "AUC"
+        "",
+        f"calibration error, {BINS} bins of equal mass",
+        "of equal width",
+        "Brier",
+        "AUC",
     )
     weights = sorted(fitted["features"].items(), key=lambda item: -abs(item[1]["weight"]))
     return "\n\n".join((

@@ -209,21 +209,33 @@ def ablation_text(found: Mapping[str, Any]) -> str:
     rows = []
     for row in found["rows"]:
         gain = row["against_first"]
-        rows.append((
-            row["run"],
-            row["decoding"],
-            with_interval(row["execution"]),
-            f"{100 * gain['difference']:+.1f} ({100 * gain['low']:+.1f} to "
-            f"{100 * gain['high']:+.1f}), p {_p(gain['mcnemar_p'])}" if gain else "",
-            percent(row["any"]) or "-",
-            percent(row["exact"]) or "-",
-            percent(row["unexecutable"]),
-            *(f"{row[p]:.2f}" if row[p] else "-" for p in ("p50", "p95")),
-            f"{row['p50_ratio']:.2f}" if row["p50_ratio"] else "-",
-        ))
+        rows.append(
+            (
+                row["run"],
+                row["decoding"],
+                with_interval(row["execution"]),
+                f"{100 * gain['difference']:+.1f} ({100 * gain['low']:+.1f} to "
+                f"{100 * gain['high']:+.1f}), p {_p(gain['mcnemar_p'])}"
+                if gain
+                else "",
+                percent(row["any"]) or "-",
+                percent(row["exact"]) or "-",
+                percent(row["unexecutable"]),
+                *(f"{row[p]:.2f}" if row[p] else "-" for p in ("p50", "p95")),
+                f"{row['p50_ratio']:.2f}" if row["p50_ratio"] else "-",
+            )
+        )
     headers = (
-        "run", "decoding", "execution % (95 %)", "difference (95 %), McNemar",
-        "any candidate %", "exact set %", "does not run %", "p50, s", "p95, s", "p50 ratio",
+        "run",
+        "decoding",
+        "execution % (95 %)",
+        "difference (95 %), McNemar",
+        "any candidate %",
+        "exact set %",
+        "does not run %",
+        "p50, s",
+        "p95, s",
+        "p50 ratio",
     )
     text = f"{found['suite']}, {found['questions']:,} questions:\n\n"
     text += tabulate(rows, headers, tablefmt="github", disable_numparse=True)

@@ -84,9 +84,7 @@ def ask(
         assert isinstance(best.verdict, Rejection)
         if failed and failed[0] == best.sql:
             # The model repeats itself: greedy decoding would do so for ever.
-            settings = replace(
-                settings, beam=False, temperature=max(settings.temperature, 0.7)
-            )
+            settings = replace(settings, beam=False, temperature=max(settings.temperature, 0.7))
         failed = (best.sql or best.text[:500], best.verdict.message)
         if on_attempt:
             on_attempt(attempt + 1, best.verdict)

@@ -130,9 +130,7 @@ def _read_spec(file: Path) -> ModelSpec:
     if not (folder / "adapter_config.json").is_file():
         return spec
     info = read_adapter_info(folder)
-    return replace(
-        spec, adapter=folder, prompt_version=info.prompt_version or spec.prompt_version
-    )
+    return replace(spec, adapter=folder, prompt_version=info.prompt_version or spec.prompt_version)
 
 
 def _read_published(file: Path) -> ModelSpec:

@@ -35,9 +35,7 @@ _BEFORE_OPERAND = frozenset(
     current_timestamp when else
     """.split()
 )
-_OPERANDS = frozenset(
-    "null true false current_date current_time current_timestamp".split()
-)
+_OPERANDS = frozenset("null true false current_date current_time current_timestamp".split())
 # Words after an operand that want another one.
 _OPERATORS = frozenset(
     """

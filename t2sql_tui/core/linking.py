@@ -46,7 +46,9 @@ _ABBREVIATIONS = {
         stud student|sup supervisor|tech technical|tel phone|tot total|trans transaction
         txn transaction|uni university|univ university|usr user|veh vehicle|vol volume|wk week
         wt weight|yr year
-        """.replace("|", "\n").strip().split("\n")
+        """.replace("|", "\n")
+        .strip()
+        .split("\n")
     )
     for long in longs
 }
@@ -194,9 +196,7 @@ def _raise(found: dict[str, float], key: str, value: float) -> None:
 COLUMN = 0.5  # of what the same word in the table's name would be worth
 
 
-def _evidence(
-    index: _Index, text: str, values: Sequence[ValueMatch]
-) -> dict[int, _Evidence]:
+def _evidence(index: _Index, text: str, values: Sequence[ValueMatch]) -> dict[int, _Evidence]:
     """The tables for which anything speaks."""
     found: dict[int, _Evidence] = defaultdict(_Evidence)
     named: dict[int, dict[_Unit, float]] = defaultdict(dict)
@@ -380,9 +380,7 @@ def rank_tables(schema: Schema, question: Question, values: Sequence[ValueMatch]
     return [schema.tables[at] for at in order]
 
 
-def rank_columns(
-    table: Table, question: Question, values: Sequence[ValueMatch]
-) -> list[Column]:
+def rank_columns(table: Table, question: Question, values: Sequence[ValueMatch]) -> list[Column]:
     """The table's columns: keys first, then those that store a mentioned value, then those
     whose names say most of what is asked (a prefix that all columns share says nothing)."""
     linked = {name.lower() for link in table.foreign_keys for name in link.columns}
@@ -394,10 +392,14 @@ def rank_columns(
     def rank(at: int) -> tuple:
         column = table.columns[at]
         is_key = column.primary_key > 0 or column.name.lower() in linked
-        said = sum(
-            log(len(parts) / spread[word]) * max(_likeness(one, word) for one in asked)
-            for word in parts[at]
-        ) if asked else 0.0
+        said = (
+            sum(
+                log(len(parts) / spread[word]) * max(_likeness(one, word) for one in asked)
+                for word in parts[at]
+            )
+            if asked
+            else 0.0
+        )
         return not is_key, column.name not in stored, -said, at
 
     return [table.columns[at] for at in sorted(range(len(parts)), key=rank)]

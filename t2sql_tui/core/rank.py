@@ -218,9 +218,7 @@ def with_stored_values(
     if tree is None:
         return None
     replaced: list[tuple[str, str]] = []
-    tables = {
-        table.alias_or_name.lower(): table.name.lower() for table in tree.find_all(exp.Table)
-    }
+    tables = {table.alias_or_name.lower(): table.name.lower() for table in tree.find_all(exp.Table)}
     for node in list(tree.find_all(exp.EQ)):
         column, text = node.left, node.right
         if not (isinstance(column, exp.Column) and isinstance(text, exp.Literal)):

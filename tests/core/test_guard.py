@@ -131,7 +131,9 @@ def test_no_tables_and_odd_names() -> None:
 
 def test_noise_raises_nothing() -> None:
     random.seed(3)
-    words = "SELECT FROM ( ) , . * ; ' \" ` [ ] JOIN ON AS WITH UNION ORDER BY name T1 1 over".split()
+    words = (
+        "SELECT FROM ( ) , . * ; ' \" ` [ ] JOIN ON AS WITH UNION ORDER BY name T1 1 over".split()
+    )
     for _ in range(3000):
         GUARD.allows("SELECT " + " ".join(random.choices(words, k=random.randint(1, 14))), False)
         GUARD.allows("SELECT " + "".join(random.choices(words, k=random.randint(1, 14))), True)

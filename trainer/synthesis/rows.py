@@ -256,9 +256,7 @@ def days(w: Writer) -> Draft | None:
     if start.form == "epoch":
         days = f"({last} - {first}) / 86400.0"
     else:
-        days = (
-            f"julianday({in_order(last, end.form)}) - julianday({in_order(first, start.form)})"
-        )
+        days = f"julianday({in_order(last, end.form)}) - julianday({in_order(first, start.form)})"
     between = w.pick(
         f"from being {start.verb} to being {end.verb}",
         f"between the {start.words} and the {end.words}",
