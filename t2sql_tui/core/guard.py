@@ -154,6 +154,13 @@ def _begins(names: list[str], part: str) -> bool:
     return place < len(names) and names[place].startswith(part)
 
 
+def _unquoted(text: str) -> tuple[str, bool]:
+    """The name in quotes or brackets, in lower case, and whether they are closed."""
+    ending = {"[": "]"}.get(text[0], text[0])
+    closed = len(text) > 1 and text.endswith(ending)
+    return text[1 : -1 if closed else None].replace(ending * 2, ending).lower(), closed
+
+
 def _is_alias(name: str) -> bool:
     """Whether a name looks like a table alias that is yet to be bound: t1, s, a2."""
     return re.fullmatch(r"[a-z]\d{0,2}", name) is not None
@@ -287,11 +294,9 @@ class _Reader:
             self._literal()
 
     def _quoted(self, text: str, partial: bool) -> None:
-        ending = {"[": "]"}.get(text[0], text[0])
-        closed = len(text) > 1 and text.endswith(ending)
+        name, closed = _unquoted(text)
         if self.whole and not closed:
             raise _No
-        name = text[1 : -1 if closed else None].replace(ending * 2, ending).lower()
         # Behind the closing quote another may come, and make it one within the name.
         partial = partial and not closed
         frame = self.frames[-1]
@@ -434,7 +439,7 @@ class _Reader:
             self._operand_begins(word)
         elif self._following() == ".":
             self._qualified(word)
-        elif word in ("when", "else") or word in _OPERANDS or word in _BEFORE_OPERAND:
+        elif word in _BEFORE_OPERAND:
             self.operand = word not in _OPERANDS
         elif self._following() == "(":
             if word not in self.guard.functions:
@@ -484,9 +489,7 @@ class _Reader:
             if column == "*":
                 column, partial = "", True
             elif kind == "quoted":
-                ending = {"[": "]"}.get(column[0], column[0])
-                closed = len(column) > 1 and column.endswith(ending)
-                column = column[1 : -1 if closed else None].replace(ending * 2, ending).lower()
+                column, closed = _unquoted(column)
                 partial = partial and not closed
             elif kind == "word":
                 column = column.lower()

@@ -249,8 +249,8 @@ class Backend(Protocol):
         allows: Allows | None = None,
     ) -> Generation:
         """Candidates hold raw text only (no SQL, no verdict), the likeliest first of a beam.
-        `on_text` gets each new piece of the first candidate's text (of a beam: the whole
-        text, at the end); `should_stop` is asked at every token. Tokens that `allows` says
+        `on_text` gets each new piece of the first candidate's text (of a beam: as soon as all
+        of its texts begin so); `should_stop` is asked at every token. Tokens that `allows` says
         no to are not written.
 
         Raises: ModelError.

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
 
 import pytest
 
 from t2sql_tui.backends.scripted import FOREVER, ScriptedBackend
 from t2sql_tui.core.ask import ask
-from t2sql_tui.core.database import open_database
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.types import GenerationSettings, Question, Rejection, Turn
-
-
-@pytest.fixture
-def shop(tmp_path: Path):
-    path = tmp_path / "shop.sqlite"
-    with sqlite3.connect(path) as connection:
-        connection.executescript(
-            "CREATE TABLE customer (id INTEGER PRIMARY KEY, name TEXT, city TEXT);"
-            "INSERT INTO customer VALUES (1, 'Ada', 'New York City'), (2, 'Bo', 'Paris');"
-        )
-    connection.close()
-    with open_database(path) as database:
-        yield database
 
 
 def test_a_good_answer_is_checked_and_can_be_run(shop) -> None:

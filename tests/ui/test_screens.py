@@ -145,8 +145,8 @@ async def test_the_dialogs(
 async def test_the_picture_of_the_readme(shop_demo: Path) -> None:
     """The default theme, a demo, a question with its rows.
 
-    The SQL is what the untuned qwen2.5-coder-0.5b answered to this question (greedy, prompt
-    v1, 21 November 2026). The clocks stand still here, so the picture shows no times.
+    The SQL is what qwen2.5-coder-0.5b answers to this question, tuned (as the app decodes) and
+    untuned (greedy, prompt v1), 21 November 2026. The clocks stand still here, so the picture shows no times.
     """
     answer = "SELECT name, price_cents, stock FROM products ORDER BY price_cents DESC LIMIT 10"
     async with run_app(
