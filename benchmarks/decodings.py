@@ -31,14 +31,14 @@ DECODINGS: dict[str, Decoding] = {
         "greedy, of names that the database has", GenerationSettings(constrained=True)
     ),
     "beam4": Decoding(
-        "the likeliest of a beam of 4 that passes the check, none of them run",
-        GenerationSettings(candidates=4, beam=True, constrained=True),
+        "the likeliest of the 4 likeliest that passes the check, none of them run",
+        GenerationSettings(candidates=4, search=True, constrained=True),
     ),
     "vote8": Decoding(
         "8 samples, of which the rows that most of them give",
         GenerationSettings(candidates=8, constrained=True), compare=True,
     ),
-    "full": Decoding("as the app: a beam, compared by its rows, repaired", None, True, 2),
+    "full": Decoding("as the app: the 4 likeliest, compared by their rows, repaired", None, True, 2),
 }  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def decoding_identity(name: str, decoding: Decoding) -> dict[str, Any]:
     }  # fmt: skip
     if name != DEFAULT:
         identity |= {
-            "decoding": name, "beam": settings.beam, "constrained": settings.constrained,
+            "decoding": name, "search": settings.search, "constrained": settings.constrained,
             "compare": decoding.compare,
         }  # fmt: skip
     return identity

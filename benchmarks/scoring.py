@@ -83,7 +83,7 @@ class Scorer:
             score["bird"] = execution.bird_verdict(gold, predicted, first).correct
         if not found.correct and not found.gold_fails:
             score["kind"] = errors.classify(gold, predicted, found, schema)
-        # A beam may find one answer alone; that question counts all the same.
+        # A search may find one answer alone; that question counts all the same.
         if candidates := line.get("candidates"):
             score["any"] = found.correct or any(
                 self._execute(example, sql).correct

@@ -1,7 +1,7 @@
 """Logits in, text out: the part of decoding that the backends share.
 
-A backend evaluates the prompt and hands over the logits after it, with a `Step` that
-evaluates one more token in each of several rows; rows are texts that go on from one prompt.
+A backend evaluates the prompt and hands over the logits after it, with an `Evaluate` for the
+tokens of several branches at once: texts that go on from one prompt, and share beginnings.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import codecs
 import heapq
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,17 +30,26 @@ SAMPLING_TEMPERATURE = 0.8
 MIN_P = 0.05
 #: So many tokens are looked at for one that `allows` says yes to.
 TRIES = 64
-#: A beam drops what is e^5 (148) times less likely than its best, and once an answer has ended
-#: what is e^3 (20) times less likely than that: where the model is sure, beam search then costs
-#: little more than greedy decoding. On held-out training questions, answers further behind were
-#: never the only right ones.
-BEAM_MARGIN = 5.0
-ENDED_MARGIN = 3.0
+#: A search drops what is e^2.5 (12) times less likely than the best answer. On 300 held-out
+#: training questions nothing further behind became the app's right answer.
+MARGIN = 2.5
+#: Limits for the backends: candidates (rows of one `Evaluate`), and branches of one prompt.
+MAX_CANDIDATES = 16
+MAX_BRANCHES = 2 * MAX_CANDIDATES
 
-#: step(parents, tokens): row i of the next rows is row parents[i] of the present ones with
-#: tokens[i] behind it. Returns their logits, each of shape (vocabulary,), valid until the
-#: next step. The rows begin as one: the prompt.
-Step = Callable[[Sequence[int], Sequence[int]], Sequence[np.ndarray]]
+
+class Row(NamedTuple):
+    """A token to evaluate behind `known` others of a branch. A branch that is new has those
+    of its parent. Branches are numbered from 0; the first begins with the prompt."""
+
+    branch: int
+    parent: int
+    known: int
+    token: int
+
+
+#: The logits after the token of each row, of shape (vocabulary,), valid until the next call.
+Evaluate = Callable[[Sequence[Row]], Sequence[np.ndarray]]
 #: The bytes that a token adds to the text of the tokens before it.
 Piece = Callable[[Sequence[int], int], bytes]
 
@@ -126,12 +135,13 @@ class Decoder:
     allows: Allows | None = None
 
     def run(
-        self, logits: np.ndarray, step: Step, count: int, max_tokens: int
+        self, logits: np.ndarray, evaluate: Evaluate, count: int, room: int
     ) -> tuple[tuple[Candidate, ...], str]:
-        """`count` candidates of at most `max_tokens` tokens, of a beam perhaps fewer, and how
-        the first ended ("stop", "cancelled", "length"). `logits` are those after the prompt."""
-        decode = self._beam if self.settings.beam and count > 1 else self._sample
-        return decode(logits, step, count, max_tokens)
+        """`count` candidates, of a search perhaps fewer, and how the first ended ("stop",
+        "cancelled", "length"). `logits` are those after the prompt; behind it the model has
+        `room` for so many tokens, of all candidates together."""
+        write = self._search if self.settings.search and count > 1 else self._sample
+        return write(logits, evaluate, count, room)
 
     def may(self, written: bytes, tokens: Sequence[int], token: int) -> bool:
         """Whether `token` may follow `tokens`, whose bytes are `written`."""
@@ -141,172 +151,159 @@ class Decoder:
         text = written if whole else written + self.piece(tokens, token)
         return self.allows(text.decode("utf-8", "ignore"), whole)
 
-    # --- greedy and sampled ---------------------------------------------------------
-
     def _sample(
-        self, logits: np.ndarray, step: Step, count: int, max_tokens: int
+        self, logits: np.ndarray, evaluate: Evaluate, count: int, room: int
     ) -> tuple[tuple[Candidate, ...], str]:
         """Of several the first is greedy and the others are sampled, each from a random
         stream of its own, so that none depends on how many there are."""
         settings = self.settings
         sampled = settings.temperature or SAMPLING_TEMPERATURE
         temperatures = [settings.temperature] if count == 1 else [0.0] + [sampled] * (count - 1)
-        answers = [
-            _Answer(
-                self,
-                AnswerText(self.prompt.stop, None if place else self.on_text),
-                temperature,
-                np.random.default_rng((settings.seed, place)),
-            )
-            for place, temperature in enumerate(temperatures)
-        ]
+        branches = [
+            _Branch(self, number, temperature=temperature) for number, temperature in
+            enumerate(temperatures)
+        ]  # fmt: skip
+        branches[0].stream = AnswerText(self.prompt.stop, self.on_text)
         finish = "length"
-        writing, rows = [(answer, 0) for answer in answers], [logits]  # with their rows
-        for number in range(max_tokens):
-            for answer, row in writing:
-                answer.write(rows[row])
-            writing = [(answer, row) for answer, row in writing if not answer.ended]
-            if not writing or number + 1 == max_tokens:
+        writing, after = branches, [logits] * count
+        for number in range(most := min(settings.max_tokens, room // count)):
+            for branch, logits in zip(writing, after, strict=True):
+                branch.write(logits)
+            writing = [branch for branch in writing if not branch.ended]
+            if not writing or number + 1 == most:
                 break
             if self.should_stop and self.should_stop():
                 finish = "cancelled"
                 break
-            rows = step([row for _, row in writing], [answer.tokens[-1] for answer, _ in writing])
-            writing = [(answer, row) for row, (answer, _) in enumerate(writing)]
-        if answers[0].ended:
+            after = evaluate([branch.row() for branch in writing])
+        if branches[0].ended:
             finish = "stop"
-        return tuple(answer.candidate() for answer in answers), finish
+        return tuple(branch.candidate() for branch in branches), finish
 
-    # --- beam search ----------------------------------------------------------------
-
-    def _beam(
-        self, logits: np.ndarray, step: Step, count: int, max_tokens: int
+    def _search(
+        self, logits: np.ndarray, evaluate: Evaluate, count: int, room: int
     ) -> tuple[tuple[Candidate, ...], str]:
-        """The likeliest answers that a beam `count` wide finds, likeliest first."""
-        stream = AnswerText(self.prompt.stop, self.on_text)
-        shown = 0
-        paths, rows = [_Path()], [logits]
-        ended: list[_Path] = []
-        finish = "stop"
-        for number in range(max_tokens):
-            parents, paths, new = self._extend(paths, rows, count, ended)
-            ended = sorted(ended + new, key=lambda path: -path.logprob)[:count]
-            floor = max(path.logprob for path in ended + paths) - BEAM_MARGIN
-            if ended:
-                floor = max(floor, ended[0].logprob - ENDED_MARGIN)
-            if len(ended) == count:  # nothing gets likelier by going on
-                floor = max(floor, ended[-1].logprob)
-            alive = [place for place, path in enumerate(paths) if path.logprob > floor]
-            parents, paths = [parents[p] for p in alive], [paths[p] for p in alive]
-            settled = os.path.commonprefix([path.written for path in ended + paths])
-            if len(settled) > shown:
-                stream.feed(settled[shown:])
-                shown = len(settled)
-            if not paths:
-                break
-            if number + 1 == max_tokens:
-                finish = "length"
+        """The `count` likeliest answers, likeliest first, by best-first search.
+
+        The greedy answer is written first. Each token that it might have taken instead
+        begins another answer, at most as likely as its beginning; the likeliest of these are
+        written next, side by side, and so on until none can be among the `count` best. Where
+        the model is sure, that costs no more than greedy decoding.
+        """
+        first = _Branch(self, 0)
+        first.stream = AnswerText(self.prompt.stop, self.on_text)
+        started = 1
+        writing, after = [first], [logits]
+        over: list[_Branch] = []  # ended, or as long as they may be
+        others: list[_Other] = []  # heap of the beginnings that nothing follows yet
+        finish = "length"
+        while True:
+            for branch, logits in zip(writing, after, strict=True):
+                for other in branch.write(logits):
+                    heapq.heappush(others, other)
+            over += [branch for branch in writing if branch.over]
+            best = max(branch.logprob for branch in over + writing)
+            scores = sorted((b.logprob for b in over if b.ended), reverse=True)
+            floor = max([best - MARGIN, *scores[count - 1 : count]])
+            writing = [b for b in writing if not b.over and b.logprob > floor]
+            while over and others and len(writing) < count - 1 and started < 2 * count:
+                # As things stand, would it be among the best?
+                scores = sorted((b.logprob for b in over + writing), reverse=True)
+                other = heapq.heappop(others)
+                if other.logprob <= max([floor, *scores[count - 1 : count]]):
+                    heapq.heappush(others, other)
+                    break
+                if self.may(other.written, other.tokens, other.token):
+                    branch = _Branch.leaving(other, started)
+                    (over if branch.over else writing).append(branch)
+                    started += 1
+            room -= len(writing)
+            if not writing or room < 0:
                 break
             if self.should_stop and self.should_stop():
                 finish = "cancelled"
                 break
-            rows = step(parents, [path.tokens[-1] for path in paths])
-        if not ended:
-            ended = sorted(paths, key=lambda path: -path.logprob)
-        elif finish == "length":
+            after = evaluate([branch.row() for branch in writing])
+        found = [branch for branch in over if branch.ended]
+        if found and finish == "length":
             finish = "stop"
-        stream.feed(ended[0].written[shown:])
-        texts = [stream] + [AnswerText(self.prompt.stop) for _ in ended[1:]]
-        for text, path in zip(texts[1:], ended[1:]):
-            text.feed(path.written)
-        return tuple(
-            Candidate(text.close(), logprob=path.logprob, tokens=len(path.tokens))
-            for text, path in zip(texts, ended)
-        ), finish
-
-    def _extend(
-        self, paths: list[_Path], rows: Sequence[np.ndarray], count: int, ended: list[_Path]
-    ) -> tuple[list[int], list[_Path], list[_Path]]:
-        """The `count` likeliest ways to go on by one token: the places of their parents, the
-        paths, and those that end here (which take no place in the beam)."""
-        likeliest = []  # of every row: (log-probabilities, tokens), likeliest first
-        for row in rows:
-            top = float(row.max())
-            near = np.flatnonzero(row >= top - 2 * BEAM_MARGIN)
-            near = near[np.argsort(row[near])[::-1][:TRIES]]
-            likeliest.append((row[near] - log_total(row), near))
-        queue = [
-            (-paths[place].logprob - float(scores[0]), place, 0)
-            for place, (scores, _) in enumerate(likeliest)
-        ]
-        heapq.heapify(queue)
-        parents: list[int] = []
-        new: list[_Path] = []
-        over: list[_Path] = []
-        while queue and len(new) < count:
-            cost, place, rank = heapq.heappop(queue)
-            path, (scores, tokens) = paths[place], likeliest[place]
-            known = new + over + ended
-            if known and -cost < max(p.logprob for p in known) - BEAM_MARGIN:
-                break
-            if rank + 1 < len(tokens):
-                cost_of_next = -path.logprob - float(scores[rank + 1])
-                heapq.heappush(queue, (cost_of_next, place, rank + 1))
-            token = int(tokens[rank])
-            if path.judged and not self.may(path.written, path.tokens, token):
-                continue
-            self._go_on(path, token, -cost, place, parents, new, over)
-        if not new and not over and not ended:
-            # Nothing is allowed to follow: the likeliest path goes on unjudged.
-            place = max(range(len(paths)), key=lambda p: paths[p].logprob)
-            scores, tokens = likeliest[place]
-            path = _Path(**{**vars(paths[place]), "judged": False})
-            score = path.logprob + float(scores[0])
-            self._go_on(path, int(tokens[0]), score, place, parents, new, over)
-        return parents, new, over
-
-    def _go_on(
-        self, path: _Path, token: int, logprob: float, place: int,
-        parents: list[int], new: list[_Path], over: list[_Path],
-    ) -> None:  # fmt: skip
-        ends = self.ends(token)
-        written = path.written if ends else path.written + self.piece(path.tokens, token)
-        longer = _Path((*path.tokens, token), logprob, written, path.judged)
-        if ends or any(stop.encode() in written for stop in self.prompt.stop if stop):
-            over.append(longer)
-        else:
-            parents.append(place)
-            new.append(longer)
+        found = sorted(found or over or [first], key=lambda branch: -branch.logprob)
+        return tuple(branch.candidate() for branch in found[:count]), finish
 
 
-@dataclass
-class _Path:
-    """One text in a beam. `judged` is False once nothing allowed could follow it."""
+@dataclass(order=True)
+class _Other:
+    """A token that a branch did not take; the likeliest beginning is the least."""
 
-    tokens: tuple[int, ...] = ()
-    logprob: float = 0.0
-    written: bytes = b""
-    judged: bool = True
+    cost: float
+    branch: _Branch = field(compare=False)
+    place: int = field(compare=False)
+    token: int = field(compare=False)
+    written: bytes = field(compare=False)
+
+    @property
+    def logprob(self) -> float:
+        """Of the text up to this token: no answer that begins so is likelier."""
+        return -self.cost
+
+    @property
+    def tokens(self) -> list[int]:
+        return self.branch.tokens[: self.place]
 
 
-@dataclass
-class _Answer:
-    """One candidate while it is being written, a token at a time."""
+@dataclass(eq=False)
+class _Branch:
+    """One answer while it is being written. `judged` is False once nothing allowed could
+    follow it."""
 
     decoder: Decoder
-    stream: AnswerText
-    temperature: float
-    random: np.random.Generator
+    number: int
+    parent: int = 0
+    temperature: float = 0.0
     tokens: list[int] = field(default_factory=list)
     written: bytes = b""
     logprob: float = 0.0
     judged: bool = True
     ended: bool = False
 
-    def write(self, logits: np.ndarray) -> None:
-        """Take one more token, by its logits of shape (vocabulary,)."""
+    def __post_init__(self) -> None:
+        self.stream = AnswerText(self.decoder.prompt.stop)
+        self.random = np.random.default_rng((self.decoder.settings.seed, self.number))
+
+    @classmethod
+    def leaving(cls, other: _Other, number: int) -> _Branch:
+        """A new branch that takes the token which another did not."""
+        parent = other.branch
+        branch = cls(
+            parent.decoder, number, parent.number, tokens=other.tokens, written=other.written
+        )
+        branch.stream.feed(other.written)
+        branch._take(other.token, other.logprob)
+        return branch
+
+    @property
+    def over(self) -> bool:
+        return self.ended or len(self.tokens) >= self.decoder.settings.max_tokens
+
+    def row(self) -> Row:
+        return Row(self.number, self.parent, len(self.tokens) - 1, self.tokens[-1])
+
+    def write(self, logits: np.ndarray) -> list[_Other]:
+        """Take one more token, by its logits of shape (vocabulary,). Returns those that might
+        have been taken instead."""
+        place, written, before = len(self.tokens), self.written, self.logprob
         token = self._choose(logits)
-        self.logprob += float(logits[token]) - log_total(logits)
+        total = log_total(logits)
+        self._take(token, before + float(logits[token]) - total)
+        near = np.flatnonzero(logits > logits[token] - MARGIN) if self.judged else []
+        return [
+            _Other(total - before - float(logits[other]), self, place, int(other), written)
+            for other in near
+            if other != token and logits[other] <= logits[token]
+        ]
+
+    def _take(self, token: int, logprob: float) -> None:
+        self.logprob = logprob
         if self.decoder.ends(token):
             self.ended = True
         else:

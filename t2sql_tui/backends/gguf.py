@@ -5,7 +5,7 @@ sequence on each call, keeps no prefix across processes and copies the logits of
 batches.
 
 How the cells of the KV cache are used: sequence 0 holds the prompt that was asked last;
-what the next prompt shares with it is not evaluated again. Further candidates are
+what the next prompt shares with it is not evaluated again. Further branches are
 sequences 1, 2, ... that share the prompt's cells, and those of what they have in common.
 """
 
@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import platformdirs
 
-from t2sql_tui.backends.decoding import Decoder, Step
+from t2sql_tui.backends.decoding import MAX_BRANCHES, MAX_CANDIDATES, Decoder, Evaluate, Row
 from t2sql_tui.backends.kvcache import PrefixCache, overlap
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.store import OnProgress, merged_files, merged_path
@@ -44,8 +44,6 @@ from t2sql_tui.core.types import (
     ShouldStop,
 )
 
-#: How many candidates one call may ask for; each costs a sequence slot, and no memory.
-MAX_CANDIDATES = 16
 #: Tokens evaluated in one call of llama.cpp, and in one matrix product.
 BATCH = 512
 #: Shorter prefixes are evaluated faster than they are stored.
@@ -172,8 +170,12 @@ class GGUFBackend:
         trained = llama.llama_model_n_ctx_train(self._model)
         self._context = self._new_context(n_ctx or min(spec.context, trained), n_threads)
         self._memory = llama.llama_get_memory(self._context)
+        # A recurrent state stands behind the last token alone: nothing can branch off before.
+        self._branches = not (
+            llama.llama_model_is_recurrent(self._model) or llama.llama_model_is_hybrid(self._model)
+        )
         self.n_ctx = llama.llama_n_ctx(self._context)
-        self._batch = llama.llama_batch_init(max(BATCH, MAX_CANDIDATES), 0, 1)
+        self._batch = llama.llama_batch_init(BATCH, 0, 1)
         if cache_folder == "default":
             cache_folder = platformdirs.user_cache_path("t2sql-tui") / "kv"
         fingerprint = repr((
@@ -187,9 +189,9 @@ class GGUFBackend:
         params = llama.llama_context_default_params()
         params.n_ctx = n_ctx
         params.n_batch = params.n_ubatch = min(BATCH, n_ctx)
-        params.n_seq_max = MAX_CANDIDATES
+        params.n_seq_max = MAX_BRANCHES
         # Otherwise room is made for the logits of a whole batch: 311 MB at 152k tokens.
-        params.n_outputs_max = MAX_CANDIDATES
+        params.n_outputs_max = MAX_BRANCHES
         # One pool of cells, so that the candidates share those of the prompt.
         params.kv_unified = True
         params.n_threads = params.n_threads_batch = n_threads or usable_cores()
@@ -270,7 +272,7 @@ class GGUFBackend:
         started = time.perf_counter()
         prefix = self.tokenize(prompt.prefix)
         tokens = prefix + self.tokenize(prompt.suffix)
-        count = max(1, min(settings.candidates, MAX_CANDIDATES))
+        count = max(1, min(settings.candidates, MAX_CANDIDATES if self._branches else 1))
         room = self._check_room(tokens, count)
         vocabulary, is_end = self._vocabulary, library().llama_vocab_is_eog
         decoder = Decoder(
@@ -285,9 +287,7 @@ class GGUFBackend:
             cached = self._evaluate_prefix(prefix, should_stop, wanted=tokens)
             logits = self._evaluate(tokens, should_stop)
             first_token = time.perf_counter() - started
-            candidates, finish = decoder.run(
-                logits, self._new_step(), count, min(settings.max_tokens, room)
-            )
+            candidates, finish = decoder.run(logits, self._new_evaluate(), count, room)
         except _Aborted:
             pass
         return Generation(
@@ -302,40 +302,24 @@ class GGUFBackend:
             finish=finish,
         )
 
-    def _new_step(self) -> Step:
-        """Evaluates the next token of every row, all in one batch.
-
-        The rows are sequences. A row that goes on in two ways keeps its sequence for the
-        first; the second gets a copy, which shares the cells so far. Sequence 0 is never
-        given to another row: what it holds is what `_cells` says, for the next prompt.
-        """
+    def _new_evaluate(self) -> Evaluate:
+        """Evaluates a token of each of several branches in one batch. A branch is the sequence
+        of its number; a new one gets a copy of its parent's, which shares the cells so far."""
         llama = library()
-        sequences, unused = [0], list(range(MAX_CANDIDATES - 1, 0, -1))
+        start = len(self._cells)
+        known = {0}
 
-        def step(parents: Sequence[int], tokens: Sequence[int]) -> list[np.ndarray]:
-            nonlocal sequences, position
-            for place, sequence in enumerate(sequences):
-                if place not in parents and sequence:
-                    llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
-                    unused.append(sequence)
-            rows: list[int] = []
-            for parent in parents:
-                sequence = sequences[parent]
-                if sequence in rows:
-                    llama.llama_memory_seq_cp(self._memory, sequence, unused[-1], -1, -1)
-                    sequence = unused.pop()
-                rows.append(sequence)
-            sequences = rows
-            self._decode_batch(
-                [(token, position, row, True) for token, row in zip(tokens, rows, strict=True)]
-            )
-            position += 1
-            if 0 in rows:
-                self._cells.append(tokens[rows.index(0)])
+        def evaluate(rows: Sequence[Row]) -> list[np.ndarray]:
+            for row in rows:
+                if row.branch not in known:
+                    end = start + row.known
+                    llama.llama_memory_seq_cp(self._memory, row.parent, row.branch, 0, end)
+                    known.add(row.branch)
+            self._decode_batch([(row.token, start + row.known, row.branch, True) for row in rows])
+            self._cells += [row.token for row in rows if row.branch == 0]
             return [self._logits(place) for place in range(len(rows))]
 
-        position = len(self._cells)
-        return step
+        return evaluate
 
     # --- evaluating ---------------------------------------------------------------
 
@@ -432,7 +416,7 @@ class GGUFBackend:
         """Keep `length` tokens in sequence 0, and nothing else. Returns how many it kept:
         recurrent models cannot go back and lose all."""
         llama = library()
-        for sequence in range(1, MAX_CANDIDATES):
+        for sequence in range(1, MAX_BRANCHES):
             llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         if not llama.llama_memory_seq_rm(self._memory, 0, length, -1):
             llama.llama_memory_clear(self._memory, False)
@@ -462,9 +446,9 @@ class GGUFBackend:
             raise ModelError(f'The model "{self.spec.name}" was closed.', "Load it again.")
 
     def _check_room(self, tokens: list[int], candidates: int) -> int:
-        """How many tokens each candidate may write behind the prompt."""
-        room = (self.n_ctx - len(tokens)) // candidates
-        if room < 1:
+        """How many tokens the candidates may write behind the prompt, all together."""
+        room = self.n_ctx - len(tokens)
+        if room < candidates:
             raise ModelError(
                 f"The prompt has {len(tokens):,} tokens; the model's context holds "
                 f"{self.n_ctx:,}, and the answer needs some of them.",

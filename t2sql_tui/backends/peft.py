@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from t2sql_tui.backends.decoding import Decoder, Step
+from t2sql_tui.backends.decoding import Decoder, Evaluate, Row
 from t2sql_tui.backends.kvcache import overlap
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.store import OnProgress, models_folder
@@ -169,9 +169,7 @@ class PEFTBackend:
         first_token = time.perf_counter() - started
         candidates, finish = (Candidate("", logprob=0.0),) * count, "cancelled"
         if logits is not None:
-            candidates, finish = decoder.run(
-                logits, self._new_step(cache), count, min(settings.max_tokens, room)
-            )
+            candidates, finish = decoder.run(logits, self._new_evaluate(cache), count, room)
         return Generation(
             prompt,
             candidates,
@@ -184,20 +182,45 @@ class PEFTBackend:
             finish=finish,
         )
 
-    def _new_step(self, cache: DynamicCache) -> Step:
-        """Evaluates the next token of every row, all in one batch."""
+    def _new_evaluate(self, cache: DynamicCache) -> Evaluate:
+        """Evaluates tokens of several branches, which all stand in the cache one behind the
+        other: a mask keeps each from seeing what is not its own."""
+        start = end = cache.get_seq_length()
+        held: dict[int, list[int]] = {}  # of each branch, the places of its tokens in the cache
+
+        def evaluate(rows: Sequence[Row]) -> np.ndarray:
+            nonlocal end
+            for place, row in enumerate(rows, end):
+                before = held.get(row.branch, held.get(row.parent, []))
+                held[row.branch] = [*before[: row.known], place]
+            end += len(rows)
+            inputs = self._tree(start, end, [held[row.branch] for row in rows])
+            return self._forward([row.token for row in rows], cache, keep=len(rows), **inputs)
+
+        return evaluate
+
+    def _tree(self, start: int, end: int, seen: Sequence[Sequence[int]]) -> dict[str, Any]:
+        """Positions and masks by which each of some tokens sees the first `start` places of
+        the cache, which has `end`, and the places `seen`, of which the last is its own."""
         import torch
 
-        rows = 1
-
-        def step(parents: Sequence[int], tokens: Sequence[int]) -> np.ndarray:
-            nonlocal rows
-            if list(parents) != list(range(rows)):
-                cache.batch_select_indices(torch.tensor(list(parents), device=self._device))
-            rows = len(parents)
-            return self._forward([[token] for token in tokens], cache)
-
-        return step
+        mask = torch.zeros(len(seen), end, dtype=torch.bool)
+        mask[:, :start] = True
+        near = mask.clone()
+        config = self._model.config.get_text_config()
+        window = getattr(config, "sliding_window", None) or self.n_ctx
+        for row, near_row, own in zip(mask, near, seen):
+            row[list(own)] = True
+            at = start + len(own) - 1
+            near_row[: max(0, at - window + 1)] = False
+            near_row[list(own)[-window:]] = True
+        position = torch.tensor([[start + len(own) - 1 for own in seen]], device=self._device)
+        mask, near = mask[None, None].to(self._device), near[None, None].to(self._device)
+        if getattr(config, "layer_types", None):
+            masks: Any = {"full_attention": mask, "sliding_attention": near}
+        else:
+            masks = near
+        return {"position_ids": position, "attention_mask": masks}
 
     def _piece(self, tokens: Sequence[int], token: int) -> bytes:
         """The bytes that `token` adds to the text of `tokens`."""
@@ -222,15 +245,13 @@ class PEFTBackend:
 
         known = max(self._kept, key=lambda tokens: overlap(tokens, prefix), default=())
         shared = overlap(known, prefix)
-        if shared and shared < len(known) and not _can_be_cut(self._kept[known]):
-            shared = 0
         if shared:
             self._kept.move_to_end(known)
             cache = copy.deepcopy(self._kept[known])
             if shared < len(known):
                 cache.crop(shared - len(known))  # negative: so many are dropped
         else:
-            cache = DynamicCache(config=self._model.config)
+            cache = DynamicCache()  # without a config, so that sliding layers keep everything
         if shared < len(prefix):
             if self._evaluate(prefix[shared:], cache, should_stop) is None:
                 return None, shared
@@ -248,27 +269,30 @@ class PEFTBackend:
         for start in range(0, len(tokens), size):
             if should_stop and should_stop():
                 return None
-            (logits,) = self._forward([tokens[start : start + size]], cache)
+            (logits,) = self._forward(tokens[start : start + size], cache)
         return logits
 
-    def _forward(self, tokens: list[list[int]], cache: DynamicCache) -> np.ndarray:
-        """Append a row of tokens to each sequence of the cache. Returns the logits after
-        the last of each, shape (sequences, vocabulary), float32."""
+    def _forward(
+        self, tokens: list[int], cache: DynamicCache, keep: int = 1, **inputs: Any
+    ) -> np.ndarray:
+        """Append tokens to the cache. Returns the logits after the last `keep` of them, shape
+        (keep, vocabulary), float32."""
         import torch
 
         with torch.inference_mode():
-            ids = torch.tensor(tokens, device=self._device)
+            ids = torch.tensor([tokens], device=self._device)
             try:
                 out = self._model(
-                    input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1
-                )
+                    input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=keep,
+                    **inputs,
+                )  # fmt: skip
             except torch.OutOfMemoryError as error:
                 raise ModelError(
                     "The GPU has not enough memory for this prompt.",
                     "Close what else uses the GPU, ask for fewer candidates, or load the model "
                     "in 4 bits.",
                 ) from error
-            return out.logits[:, -1].float().cpu().numpy()
+            return out.logits[0].float().cpu().numpy()
 
     def _check_open(self) -> None:
         if self._model is None:
@@ -384,11 +408,6 @@ def load_tokenizer(source: str | Path) -> Any:
     if isinstance(tokenizer.backend_tokenizer.normalizer, NFC):
         tokenizer.backend_tokenizer.normalizer = None
     return tokenizer
-
-
-def _can_be_cut(cache: DynamicCache) -> bool:
-    """Layers with a sliding window have forgotten what a shorter prefix would need."""
-    return not any(cache.is_sliding)
 
 
 def _first_line(error: BaseException) -> str:

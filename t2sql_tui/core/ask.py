@@ -34,7 +34,7 @@ from t2sql_tui.core.values import find_values
 OnAttempt = Callable[[int, Rejection], None]
 
 #: How the app and `t2sql-tui ask` decode.
-APP_SETTINGS = GenerationSettings(candidates=4, beam=True, constrained=True)
+APP_SETTINGS = GenerationSettings(candidates=4, search=True, constrained=True)
 
 
 def ask(
@@ -84,7 +84,7 @@ def ask(
         assert isinstance(best.verdict, Rejection)
         if failed and failed[0] == best.sql:
             # The model repeats itself: greedy decoding would do so for ever.
-            settings = replace(settings, beam=False, temperature=max(settings.temperature, 0.7))
+            settings = replace(settings, search=False, temperature=max(settings.temperature, 0.7))
         failed = (best.sql or best.text[:500], best.verdict.message)
         if on_attempt:
             on_attempt(attempt + 1, best.verdict)
@@ -104,7 +104,7 @@ def _compare(
     """The readings of a generation; where the best finds no rows, with the one that looks
     for the nearest stored values instead."""
     readings = read(
-        generation.candidates, database, sampled=not settings.beam, should_stop=should_stop
+        generation.candidates, database, sampled=not settings.search, should_stop=should_stop
     )
     best = readings[0]
     if "empty" in best.signs and (stored := with_stored_values(best, database, should_stop)):

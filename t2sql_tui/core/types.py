@@ -136,15 +136,15 @@ class Prompt:
 @dataclass(frozen=True, slots=True)
 class GenerationSettings:
     """`temperature` 0 is greedy; `candidates` is how many answers are wanted at most. With
-    `beam` they are the likeliest that a beam search of that width finds, else samples of
-    which the first is greedy. `constrained` answers name only tables, columns and functions
+    `search` they are the likeliest that a best-first search finds, else samples of which the
+    first is greedy. `constrained` answers name only tables, columns and functions
     that exist in the open file."""
 
     max_tokens: int = 300
     temperature: float = 0.0
     candidates: int = 1
     seed: int = 0
-    beam: bool = False
+    search: bool = False
     constrained: bool = False
 
 
@@ -248,9 +248,9 @@ class Backend(Protocol):
         should_stop: ShouldStop | None = None,
         allows: Allows | None = None,
     ) -> Generation:
-        """Candidates hold raw text only (no SQL, no verdict), the likeliest first of a beam.
-        `on_text` gets each new piece of the first candidate's text (of a beam: as soon as all
-        of its texts begin so); `should_stop` is asked at every token. Tokens that `allows` says
+        """Candidates hold raw text only (no SQL, no verdict), the likeliest first of a
+        search. `on_text` gets each new piece of the greedy text as it is written (of a search, it
+        may turn out not to be the likeliest); `should_stop` is asked at every token. Tokens that `allows` says
         no to are not written.
 
         Raises: ModelError.

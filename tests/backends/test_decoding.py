@@ -6,7 +6,13 @@ import math
 import numpy as np
 import pytest
 
-from t2sql_tui.backends.decoding import ENDED_MARGIN, Decoder, log_total
+from t2sql_tui.backends.decoding import (
+    MARGIN,
+    MAX_BRANCHES,
+    MAX_CANDIDATES,
+    Decoder,
+    log_total,
+)
 from t2sql_tui.core.types import GenerationSettings, Prompt
 
 LETTERS = "abcd"
@@ -21,26 +27,33 @@ def logits_after(text: str) -> np.ndarray:
     return scores.astype(np.float32)
 
 
-class Rows:
-    """A step over `logits_after`; `widths` records how many rows each call had."""
+class Model:
+    """An `Evaluate` over `logits_after`, which checks that what is said to be known is.
+    `calls` records how many rows each call had."""
 
-    def __init__(self) -> None:
-        self.texts = [""]
-        self.widths: list[int] = []
+    def __init__(self, logits=logits_after) -> None:
+        self.held = {0: ""}
+        self.calls: list[int] = []
+        self.logits = logits
 
-    def __call__(self, parents, tokens):
-        self.texts = [self.texts[p] + LETTERS[t] for p, t in zip(parents, tokens, strict=True)]
-        self.widths.append(len(parents))
-        return [logits_after(text) for text in self.texts]
+    def __call__(self, rows):
+        self.calls.append(len(rows))
+        for branch, parent, known, token in rows:
+            text = self.held.get(branch, self.held[parent])
+            assert known == len(text) if branch in self.held else known <= len(text)
+            self.held[branch] = text[:known] + LETTERS[token]
+        assert len(rows) <= MAX_CANDIDATES and len(self.held) <= MAX_BRANCHES
+        return [self.logits(self.held[row.branch]) for row in rows]
 
 
-def decode(count=4, max_tokens=8, step=None, **given):
-    settings = GenerationSettings(max_tokens, candidates=count, beam=given.pop("beam", True))
+def decode(count=4, max_tokens=8, model=None, room=1000, **given):
+    settings = GenerationSettings(max_tokens, candidates=count, search=given.pop("search", True))
     decoder = Decoder(
         PROMPT, settings,
         piece=lambda _, token: LETTERS[token].encode(), ends=END.__eq__, **given,
     )  # fmt: skip
-    return decoder.run(logits_after(""), step or Rows(), count, max_tokens)
+    model = model or Model()
+    return decoder.run(model.logits(""), model, count, room)
 
 
 def logprob(text: str) -> float:
@@ -56,10 +69,10 @@ def every_text(longest: int):
         yield from map("".join, itertools.product(LETTERS, repeat=size))
 
 
-def test_a_wide_beam_finds_the_likeliest_texts() -> None:
+def test_a_search_finds_the_likeliest_texts() -> None:
     candidates, finish = decode(count=12)
     best = sorted(every_text(5), key=logprob, reverse=True)
-    near = [text for text in best[:4] if logprob(text) > logprob(best[0]) - ENDED_MARGIN]
+    near = [text for text in best[:4] if logprob(text) > logprob(best[0]) - MARGIN]
     assert finish == "stop" and [c.text for c in candidates[: len(near)]] == near
     for candidate in candidates:
         assert candidate.logprob == pytest.approx(logprob(candidate.text), abs=1e-4)
@@ -73,33 +86,50 @@ def test_candidates_differ_and_the_likeliest_is_first() -> None:
     assert scores == sorted(scores, reverse=True)
 
 
-def test_what_is_far_behind_is_dropped() -> None:
-    def sure(parents, tokens):
-        widths.append(len(parents))
-        row = np.zeros(END + 1, np.float32)
-        row[END if widths[-1:] and len(widths) > 3 else 0] = 12.0
-        return [row] * len(parents)
+def test_what_is_far_behind_is_not_written() -> None:
+    def sure(text: str) -> np.ndarray:
+        return np.array([0, 0, 0, 0, 12] if len(text) == 4 else [12, 0, 0, 0, 0], np.float32)
 
-    widths: list[int] = []
-    logits = np.array([12.0, 0, 0, 0, 0], np.float32)
-    decoder = Decoder(
-        PROMPT, GenerationSettings(8, candidates=4, beam=True),
-        piece=lambda _, token: LETTERS[token].encode(), ends=END.__eq__,
-    )  # fmt: skip
-    candidates, _ = decoder.run(logits, sure, 4, 8)
-    assert widths == [1, 1, 1, 1] and [c.text for c in candidates] == ["aaaa"]
+    model = Model(sure)
+    candidates, _ = decode(model=model)
+    assert model.calls == [1] * 4 and [c.text for c in candidates] == ["aaaa"]
+
+
+def test_others_are_written_side_by_side_from_where_they_leave() -> None:
+    def one_choice(text: str) -> np.ndarray:
+        likely = END if len(text) == 12 else len(text) % 3
+        logits = np.full(END + 1, -20, np.float32)
+        logits[likely] = 0
+        if len(text) in (2, 5):
+            logits[3] = -1
+        return logits
+
+    model = Model(one_choice)
+    candidates, finish = decode(model=model, max_tokens=20)
+    assert finish == "stop" and [c.text for c in candidates] == [
+        "abcabcabcabc", "abcabdabcabc", "abdabcabcabc", "abdabdabcabc"
+    ]  # fmt: skip
+    # The greedy text; two that leave it at the third letter and the sixth; one that leaves both.
+    assert model.calls == [1] * 12 + [2] * 3 + [3] * 4 + [2] * 3
+
+
+def test_a_search_ends_where_there_is_no_room() -> None:
+    model = Model()
+    candidates, _ = decode(count=6, room=9, model=model)
+    assert candidates and sum(model.calls) <= 9
 
 
 def test_only_allowed_texts_are_found() -> None:
     allows = lambda text, whole: "a" not in text and (len(text) > 1 or not whole)  # noqa: E731
-    for beam in (True, False):
-        candidates, _ = decode(count=6, beam=beam, allows=allows)
+    for search in (True, False):
+        candidates, _ = decode(count=6, search=search, allows=allows)
         assert candidates and all("a" not in c.text and len(c.text) > 1 for c in candidates)
 
 
 def test_where_nothing_is_allowed_the_answer_goes_on_unjudged() -> None:
-    for beam in (True, False):
-        candidates, finish = decode(count=2, beam=beam, allows=lambda text, whole: len(text) < 2)
+    short = lambda text, whole: len(text) < 2  # noqa: E731
+    for search in (True, False):
+        candidates, finish = decode(count=2, search=search, allows=short)
         assert finish == "stop" and candidates[0].text
 
 
@@ -117,7 +147,7 @@ def test_text_is_shown_once_it_is_settled() -> None:
     assert "".join(shown) == candidates[0].text
 
 
-def test_a_beam_of_one_is_greedy() -> None:
+def test_a_search_for_one_is_greedy() -> None:
     one, _ = decode(count=1)
     text = ""
     while (token := int(logits_after(text).argmax())) != END:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from t2sql_tui.backends import load_backend
 from t2sql_tui.backends import peft as peft_backend
+from t2sql_tui.backends.decoding import Row
 from t2sql_tui.core.catalog import find_model
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.types import GenerationSettings, Prompt
+from t2sql_tui.core.types import GenerationSettings, ModelSpec, Prompt
+from tests.trainer.conftest import make_base
 
 SCHEMA = "".join(f"CREATE TABLE t{n} (id INTEGER PRIMARY KEY, name TEXT);\n" for n in range(8))
 PROMPT = Prompt("v1", "chatml", f"<|im_start|>user\n{SCHEMA}", "How many?<|im_end|>\n")
 AWKWARD = [
     "<|im_start|>system\nYou write SQL.<|im_end|>\n<|im_start|>user\n",
     "SELECT count(*), T1.`name` FROM t AS T1 WHERE x >= 1234.5 AND y != 'New York'",
-    "How many   students aged 18 don't live in Zürich?\n\ttable: id int pk [\"naïve\"]\r\n",
+    'How many   students aged 18 don\'t live in Zürich?\n\ttable: id int pk ["naïve"]\r\n',
     "東京 🚀 d'été \u200b e\u0301 ﷺ \0 ... < |im_end|>",
     "",
     " ",
@@ -66,12 +69,63 @@ def test_answers_are_the_same(backends, tokens, candidates):
         assert a.logprob == pytest.approx(b.logprob, abs=0.3)
 
 
-def test_beams_are_the_same(backends):
-    settings = GenerationSettings(12, candidates=3, beam=True)
-    ours, theirs = (backend.generate(PROMPT, settings).candidates for backend in backends)
-    assert [c.text.rstrip("�") for c in ours] == [c.text.rstrip("�") for c in theirs]
-    assert len({c.text for c in ours}) == len(ours) > 1
-    assert [c.logprob for c in ours] == sorted((c.logprob for c in ours), reverse=True)
+def test_searches_begin_alike(backends):
+    settings = GenerationSettings(12, candidates=4, search=True)
+    for backend in backends:
+        found = backend.generate(PROMPT, settings).candidates
+        assert len({c.text for c in found}) == len(found)
+        assert [c.logprob for c in found] == sorted((c.logprob for c in found), reverse=True)
+        greedy = backend.generate(PROMPT, replace(settings, candidates=1)).candidates[0]
+        assert found[0].logprob >= greedy.logprob - 0.05
+
+
+def check_branches(begin) -> None:
+    """Branches share cells: the logits must be those of the text alone. `begin()` evaluates the
+    prompt and gives an `Evaluate`."""
+    calls = [
+        [Row(0, 0, 0, 40)],
+        [Row(0, 0, 1, 41), Row(1, 0, 1, 60), Row(2, 0, 0, 70)],
+        [Row(2, 0, 1, 71), Row(1, 0, 2, 61)],
+        [Row(3, 1, 2, 80), Row(0, 0, 2, 42), Row(1, 0, 3, 62), Row(2, 0, 2, 72)],
+    ]
+    texts = {0: [40, 41, 42], 1: [40, 60, 61, 62], 2: [70, 71, 72], 3: [40, 60, 80]}
+    expected = {}
+    for branch, tokens in texts.items():
+        evaluate = begin()
+        for known, token in enumerate(tokens):
+            (logits,) = evaluate([Row(0, 0, known, token)])
+            expected[branch, known] = np.array(logits)
+    evaluate = begin()
+    for rows in calls:
+        for row, logits in zip(rows, evaluate(rows), strict=True):
+            right = expected[row.branch, row.known]
+            np.testing.assert_allclose(logits, right, atol=2e-3 * np.ptp(right))
+
+
+def test_branches_do_not_see_each_other(backends):
+    gguf, peft = backends
+    tokens = gguf.tokenize(PROMPT.prefix)
+
+    def begin_gguf():
+        gguf._cut(0)
+        gguf._evaluate(tokens, None)
+        return gguf._new_evaluate()
+
+    def begin_peft():
+        return peft._new_evaluate(peft._prefix_cache(tokens, None)[0])
+
+    check_branches(begin_gguf)
+    check_branches(begin_peft)
+
+
+@pytest.mark.parametrize("kind", ["mistral", "phi3", "gemma3"])
+def test_branches_of_a_model_with_a_sliding_window(kind, tmp_path):
+    folder = make_base(tmp_path / kind, kind, sliding_window=13)
+    backend = load_backend(
+        ModelSpec(kind, chat_format="chatml"), backend="peft", base=folder, device="cpu"
+    )
+    prompt = list(range(30, 90))
+    check_branches(lambda: backend._new_evaluate(backend._prefix_cache(prompt, None)[0]))
 
 
 def test_what_is_not_allowed_is_not_written(backends):
@@ -127,9 +181,7 @@ def test_should_stop_ends_the_prompt_and_the_answer(peft):
     answer = peft.generate(PROMPT, should_stop=lambda: next(asked))
     assert (answer.finish, answer.completion_tokens, peft._kept) == ("cancelled", 0, {})
     pieces = []
-    answer = peft.generate(
-        PROMPT, GenerationSettings(200), pieces.append, lambda: len(pieces) >= 3
-    )
+    answer = peft.generate(PROMPT, GenerationSettings(200), pieces.append, lambda: len(pieces) >= 3)
     assert answer.finish == "cancelled" and 3 <= answer.completion_tokens < 20
 
 

@@ -124,7 +124,7 @@ def test_another_decoding_is_another_run(here, model):
     assert "decoding: there None, now 'beam4'" in result.stderr
     run("--decoding", "beam4", "--restart")
     identity = json.loads((here / "runs/r/run.json").read_text())["identity"]
-    assert identity["decoding"] == "beam4" and identity["beam"] and identity["constrained"]
+    assert identity["decoding"] == "beam4" and identity["search"] and identity["constrained"]
     assert not identity["compare"] and identity["repairs"] == 0
     line = json.loads((here / "runs/r/predictions.jsonl").read_text().splitlines()[0])
     assert line["features"]["accepted"] == 1.0 and line["confidence"] is None
@@ -160,7 +160,7 @@ def test_a_greedy_run_of_an_older_version_goes_on(here, model):
     run()
     path = here / "runs/r/run.json"
     info = json.loads(path.read_text())
-    assert not info["identity"].keys() & {"decoding", "beam", "constrained", "compare"}
+    assert not info["identity"].keys() & {"decoding", "search", "constrained", "compare"}
     assert "6 of 6 are done already" in run().stderr
 
 

@@ -17,7 +17,7 @@ def test_every_decoding_has_settings_and_says_what_it_is(name):
 def test_an_explicit_option_wins_and_is_told():
     found = decoding_named("beam4", candidates=2, repairs=1, temperature=None, seed=7)
     assert (found.settings.candidates, found.settings.seed, found.repairs) == (2, 7, 1)
-    assert found.settings.beam and found.settings.constrained and not found.compare
+    assert found.settings.search and found.settings.constrained and not found.compare
     identity = decoding_identity("beam4", found)
     assert described(identity) == "beam4, 2 candidates, 1 repairs"
 

@@ -93,7 +93,7 @@ def test_ask_compares(shop) -> None:
     backend = ScriptedBackend(
         replies=[("SELECT nme FROM customer", "SELECT name FROM customer", "SELECT 1")]
     )
-    settings = GenerationSettings(candidates=3, beam=True)
+    settings = GenerationSettings(candidates=3, search=True)
     answer = ask(Question("names?"), shop, backend, settings, compare=True)
     assert answer.query is not None and answer.query.sql == "SELECT name FROM customer"
     assert [r.signs for r in answer.readings] == [(), (), ("error",)]

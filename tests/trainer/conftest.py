@@ -63,7 +63,7 @@ def spider(tmp_path_factory) -> Path:
 def make_base(folder: Path, kind: str = "qwen2", **options) -> Path:
     """A transformers folder with a random model of `kind` and a byte tokenizer."""
     if not folder.exists():
-        options |= {"sliding_window": 4096} if kind == "gemma3" else {}
+        options = ({"sliding_window": 4096} if kind == "gemma3" else {}) | options
         tiny_model(kind, **options).save_pretrained(folder)
         byte_tokenizer(folder)
     return folder

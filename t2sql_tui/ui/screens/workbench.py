@@ -322,7 +322,7 @@ class Workbench(Screen[None]):
                 temperature=max(0.7, settings.temperature),
                 seed=self._seed,
                 candidates=1,
-                beam=False,
+                search=False,
             )
         said: list[str] = []
         painted = 0.0
