@@ -3,7 +3,8 @@
 All databases of a data set are merged into one file of hundreds of tables, which is then
 opened as any other. Measured is recall@k: how many of the tables that the gold SQL reads are
 among the k best-ranked (RESDSQL, Li et al. 2023, section 3.2, rank the tables of one
-database; here the right database has to be found as well). No model is needed.
+database; here the right database has to be found as well), and how many of the columns that it
+names are among the k best of their tables. No model is needed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from benchmarks.provenance import provenance
 from benchmarks.results import percentile, share
 from benchmarks.suites import cache_folder, data_folder, load_suite
 from t2sql_tui.core.database import Database, open_database
-from t2sql_tui.core.linking import WEIGHTS, rank_tables, table_features
+from t2sql_tui.core.linking import WEIGHTS, rank_columns, rank_tables, table_features
 from t2sql_tui.core.prompt import build_prompt
 from t2sql_tui.core.schema import quote
 from t2sql_tui.core.types import Column, Example, ForeignKey, Question, Table, ValueMatch
@@ -76,9 +77,12 @@ def measure_linking(
 def recall(merged: Merged, ks: Sequence[int]) -> dict[str, Any]:
     """For every k the mean share of the needed tables among the k best, and how often all of
     them are (with a 95 % interval clustered by gold SQL); the same for the tables that the
-    app would show the model; milliseconds of finding values and of ranking."""
+    app would show the model; for every k the mean share of the named columns among the k best
+    of their tables, of the questions that name any; milliseconds of finding values and of
+    ranking."""
     schema = merged.database.schema
     hits: dict[str, list[float]] = {name: [] for name in [*map(str, ks), "shown"]}
+    columns: dict[str, list[float]] = {str(k): [] for k in ks}
     ranking, finding, shown = [], [], []
     for example in _progress(merged.examples):
         needed = merged.needed(example)
@@ -90,6 +94,14 @@ def recall(merged: Merged, ks: Sequence[int]) -> dict[str, Any]:
         finding.append(between - start)
         for k in ks:
             hits[str(k)].append(len(needed.intersection(order[:k])) / len(needed))
+        if named := merged.gold_columns[example.id]:
+            best = {
+                table: [c.name.lower() for c in rank_columns(schema.table(table), question, values)]
+                for table, _ in named
+            }
+            for k in ks:
+                inside = sum(column in best[table][:k] for table, column in named)
+                columns[str(k)].append(inside / len(named))
         prompt = build_prompt(
             schema, question, values, version="v2", budget=CONTEXT, count_tokens=_tokens
         )
@@ -103,6 +115,10 @@ def recall(merged: Merged, ks: Sequence[int]) -> dict[str, Any]:
                 "all": share([value == 1 for value in values], golds),
             }
             for name, values in hits.items()
+        },
+        "columns": {
+            "questions": len(columns[str(ks[0])]),
+            **{k: round(sum(found) / max(1, len(found)), 4) for k, found in columns.items()},
         },
         "milliseconds": {
             name: {"median": percentile(times, 50) * 1000, "p95": percentile(times, 95) * 1000}
@@ -179,13 +195,15 @@ def merged_names(databases: Mapping[str, tuple[Table, ...]]) -> Names:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """`key` is a SHA-256 over what went into the file, `unread` counts questions whose gold
+    """`gold_columns` are (table, lower-case column) that the gold SQL names, by question.
+    `key` is a SHA-256 over what went into the file, `unread` counts questions whose gold
     SQL sqlglot cannot read or that read no table; they are left out."""
 
     database: Database
     names: Names
     examples: tuple[Example, ...]
     gold_tables: Mapping[str, frozenset[str]]
+    gold_columns: Mapping[str, frozenset[tuple[str, str]]]
     key: str
     unread: int
 
@@ -222,16 +240,24 @@ def load_merged(suite: str, limit: int | None, seed: int, data: Path | None) -> 
     path = cache_folder() / "linking" / f"{key[:24]}.sqlite"
     if not path.exists():
         merge(databases, files, path)
-    gold_tables = {}
+    gold_tables, gold_columns = {}, {}
     for example in examples:
-        tables = {table.name.lower() for table in databases[example.database]}
-        read = tables_read(example.gold) & tables
+        columns = {
+            table.name.lower(): {column.name.lower() for column in table.columns}
+            for table in databases[example.database]
+        }
+        read = columns_read(example.gold, columns)
         gold_tables[example.id] = frozenset(names[example.database, table] for table in read)
+        gold_columns[example.id] = frozenset(
+            (names[example.database, table], column) for table in read for column in read[table]
+        )
     readable = tuple(example for example in examples if gold_tables[example.id])
     if not readable:
         raise DataError(f"No question of {suite} reads a table.", "Choose another suite.")
     unread = len(examples) - len(readable)
-    return Merged(open_database(path), names, readable, gold_tables, key, unread)
+    return Merged(
+        open_database(path), names, readable, gold_tables, gold_columns, key, unread
+    )
 
 
 def _key_of(databases: Mapping[str, tuple[Table, ...]], files: Mapping[str, Path]) -> str:
@@ -242,8 +268,10 @@ def _key_of(databases: Mapping[str, tuple[Table, ...]], files: Mapping[str, Path
     return digest.hexdigest()
 
 
-def tables_read(sql: str) -> set[str]:
-    """Lower-case names of the tables that a SQL names; none where sqlglot cannot read it."""
+def columns_read(sql: str, columns: Mapping[str, Set[str]]) -> dict[str, set[str]]:
+    """Of the tables in `columns`, those that a SQL reads, with the columns of each that it
+    names: those with the table before them, and others in every table that has one so called.
+    All in lower case; nothing where sqlglot cannot read it."""
     import sqlglot
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
@@ -251,8 +279,15 @@ def tables_read(sql: str) -> set[str]:
     try:
         tree = sqlglot.parse_one(sql, read="sqlite")
     except SqlglotError:
-        return set()
-    return {table.name.lower() for table in tree.find_all(exp.Table)}
+        return {}
+    tables = [(t.name.lower(), t.alias_or_name.lower()) for t in tree.find_all(exp.Table)]
+    read: dict[str, set[str]] = {name: set() for name, _ in tables if name in columns}
+    for column in tree.find_all(exp.Column):
+        name, owner = column.name.lower(), column.table.lower()
+        for table, alias in tables:
+            if name in columns.get(table, ()) and owner in ("", alias):
+                read[table].add(name)
+    return read
 
 
 def merge(

@@ -62,6 +62,17 @@ def test_recall_counts_needed_tables(mini) -> None:
     # The one question on two tables cannot have both among the first one.
     assert found["recall"]["1"]["mean"] < 1
     assert found["recall"]["shown"]["mean"] == 1
+    assert found["columns"]["3"] == 1 > found["columns"]["1"] > 0
+
+
+def test_columns_are_those_of_the_tables_that_are_read() -> None:
+    columns = {"a": {"id", "x"}, "b": {"id", "y"}, "c": {"id"}}
+    read = linking.columns_read("SELECT T1.ID, y FROM A AS T1 JOIN b ON T1.id = b.id", columns)
+    assert read == {"a": {"id"}, "b": {"id", "y"}}
+    assert linking.columns_read("SELECT id FROM a JOIN b WHERE z = 1", columns) == {
+        "a": {"id"}, "b": {"id"}
+    }  # fmt: skip
+    assert linking.columns_read("SELECT FROM", columns) == {}
 
 
 def test_fit_prints_a_weight_for_every_feature(mini) -> None:
