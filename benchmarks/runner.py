@@ -316,9 +316,12 @@ def predict(
         ]  # fmt: skip
     if answer.readings:
         line["readings"] = [
-            {"sql": r.candidate.sql, "votes": r.votes, "share": r.share, "signs": list(r.signs)}
+            {
+                "sql": r.candidate.sql, "votes": r.votes, "share": r.share,
+                "signs": list(r.signs), "ignored": list(r.ignored),
+            }
             for r in answer.readings
-        ]
+        ]  # fmt: skip
     return line
 
 

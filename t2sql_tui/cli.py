@@ -359,6 +359,7 @@ def _as_json(answer, result=None) -> str:
                 "votes": reading.votes,
                 "share": reading.share,
                 "signs": reading.signs,
+                "ignored": reading.ignored,
                 "row_count": reading.result and len(reading.result.rows),
                 "truncated": bool(reading.result and reading.result.truncated),
             }

@@ -77,7 +77,7 @@ def ask(
         generations.append(generation)
         best = pick(generation)
         if compare:
-            readings = _compare(generation, database, settings, should_stop)
+            readings = _compare(generation, database, question, values, settings, should_stop)
             best = readings[0].candidate
         if isinstance(best.verdict, CheckedQuery) or attempt == repairs:
             break
@@ -98,14 +98,17 @@ def ask(
 def _compare(
     generation: Generation,
     database: Database,
+    question: Question,
+    values: tuple[ValueMatch, ...],
     settings: GenerationSettings,
     should_stop: ShouldStop | None,
 ) -> tuple[Reading, ...]:
     """The readings of a generation; where the best finds no rows, with the one that looks
     for the nearest stored values instead."""
     readings = read(
-        generation.candidates, database, sampled=not settings.search, should_stop=should_stop
-    )
+        generation.candidates, database, question, values,
+        sampled=not settings.search, should_stop=should_stop,
+    )  # fmt: skip
     best = readings[0]
     if "empty" in best.signs and (stored := with_stored_values(best, database, should_stop)):
         return (stored, replace(best, votes=0, share=0.0), *readings[1:])

@@ -26,7 +26,8 @@ def features(answer: Answer) -> dict[str, float]:
     readings where candidates were not run, those of the tokens where nothing measured them.
 
     `share` and `votes` are the best reading's part of the probability and of the candidates,
-    `margin` is how far its share is above the runner-up's (1 where there is none).
+    `margin` is how far its share is above the runner-up's (1 where there is none),
+    `ignored_share` what of the question it makes no use of (the schema match).
     """
     best, last = answer.candidate, answer.generations[-1] if answer.generations else None
     found = {
@@ -47,6 +48,7 @@ def features(answer: Answer) -> dict[str, float]:
         found["margin"] = first.share - others[0].share if others else 1.0
         found["votes"] = first.votes / sum(reading.votes for reading in answer.readings)
         found["readings"] = float(len(answer.readings))
+        found["ignored_share"] = first.ignored_share
         found |= {f"sign {sign}": float(sign in first.signs) for sign in get_args(Sign)}
     return found
 

@@ -301,6 +301,45 @@ def _surplus(units: dict[_Unit, float], *others: dict[_Unit, float]) -> float:
     return surplus
 
 
+# --- the other way: what of the question does a SQL not use? -------------------------
+
+EXACT = 0.95  # the score from which a stored value is what the question says
+VALUE = 2.0  # the weight of such a value, beside those of words
+
+
+def ignored(
+    schema: Schema, question: Question, values: Sequence[ValueMatch], names: Iterable[str],
+    texts: Iterable[str],
+) -> tuple[tuple[str, ...], float]:
+    """Words and stored values of the question that a SQL with these `names` and `texts` makes
+    no use of, though the schema has the words and a table the values; and their share, by
+    weight, of all such words and values of the question."""
+    index = _index(schema)
+    texts = [text.strip().lower() for text in texts]
+    used = {word for text in (*names, *texts) for word in words(text)}
+    exact = {match.value.lower() for match in values if match.score >= EXACT}
+    inside = {word for value in exact for word in words(value)}
+    asked: dict[str, dict[str, float]] = defaultdict(dict)
+    for word, stored, likeness in _terms(index, question.text):
+        if word not in _COMMON and word not in inside:
+            asked[word][stored] = index.weight[stored] * likeness
+    found: list[str] = []
+    missed = total = 0.0
+    for word, alike in asked.items():
+        most = max(alike.values())
+        said = max((much for stored, much in alike.items() if stored in used), default=0.0)
+        total += most
+        missed += most - said
+        if said < most / 2:
+            found.append(word)
+    for value in sorted(exact):
+        total += VALUE
+        if not any(value in text for text in texts):
+            missed += VALUE
+            found.append(value)
+    return tuple(found), missed / total if total else 0.0
+
+
 # --- ranking ------------------------------------------------------------------------
 
 # Weights of a softmax regression over the tables of the merged file of Spider's databases,

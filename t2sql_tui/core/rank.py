@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING
 
 from t2sql_tui.core.check import check, parse
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
+from t2sql_tui.core.linking import ignored
 from t2sql_tui.core.types import (
     Candidate,
     CheckedQuery,
     Limits,
     QueryResult,
+    Question,
     Reading,
     ShouldStop,
     Sign,
+    ValueMatch,
 )
 
 if TYPE_CHECKING:
@@ -37,18 +40,23 @@ COST: dict[Sign, float] = {
     "cross-product": 2.0,
     "all-null": 2.0,
     "empty": 3.0,
-    "unused-join": 1.0,
+    "unused-join": 1.5,
 }
+#: What it costs, in the same units, to make no use of anything that the question names.
+IGNORED = 3.0
 
 
 def read(
     candidates: Sequence[Candidate],
     database: Database,
+    question: Question,
+    values: Sequence[ValueMatch] = (),
     *,
     sampled: bool = False,
     should_stop: ShouldStop | None = None,
 ) -> tuple[Reading, ...]:
     """The readings of judged `candidates`, best first; candidates of the same rows are one.
+    `values` are the stored values that the question mentions.
 
     A candidate counts by its probability; of `sampled` ones each counts once, because being
     drawn is what probability did for it. Takes SECONDS at most, however long they would run:
@@ -76,13 +84,30 @@ def read(
     for key, group in groups.items():
         signs, result = shown[key]
         share = sum(weight for _, weight in group) / total
-        readings.append(Reading(group[0][0], len(group), share, signs, result))
+        best = group[0][0]
+        unused = _ignored(best.sql, database, question, values) if result else ((), 0.0)
+        readings.append(Reading(best, len(group), share, signs, result, (), *unused))
     return tuple(sorted(readings, key=score, reverse=True))
 
 
 def score(reading: Reading) -> float:
-    """What readings are ranked by: the log of their share, less what their signs cost."""
-    return math.log(max(reading.share, 1e-30)) - sum(COST[sign] for sign in reading.signs)
+    """What readings are ranked by: the log of their share, less what their signs cost and
+    what they ignore."""
+    cost = sum(COST[sign] for sign in reading.signs) + IGNORED * reading.ignored_share
+    return math.log(max(reading.share, 1e-30)) - cost
+
+
+def _ignored(
+    sql: str, database: Database, question: Question, values: Sequence[ValueMatch]
+) -> tuple[tuple[str, ...], float]:
+    tree = parse(sql)
+    if tree is None:
+        return (), 0.0
+    from sqlglot import exp
+
+    names = [node.name for node in tree.find_all(exp.Identifier)]
+    texts = [node.this for node in tree.find_all(exp.Literal) if node.is_string]
+    return ignored(database.schema, question, values, names, texts)
 
 
 def _try(

@@ -15,6 +15,8 @@ from t2sql_tui.core.types import Answer, CheckedQuery, QueryResult, Reading, Sch
 SURE = 0.9  # confidence from which an answer is called sure
 UNSURE = 0.5  # confidence under which the person is asked, or told of the doubt
 
+NAMED = 4  # words that are listed, at most
+
 SIGNS: dict[Sign, str] = {
     "error": "It fails when it runs.",
     "timeout": "It did not finish in the short time given to compare.",
@@ -66,7 +68,10 @@ def agreement(readings: Sequence[Reading]) -> str:
 
 def doubts(reading: Reading) -> str:
     """A sentence for each sign that the SQL is wrong."""
-    return " ".join(SIGNS[sign] for sign in reading.signs)
+    said = [SIGNS[sign] for sign in reading.signs]
+    if reading.ignored:
+        said.append(f"It makes no use of: {', '.join(reading.ignored[:NAMED])}.")
+    return " ".join(said)
 
 
 def summary(answer: Answer) -> str:

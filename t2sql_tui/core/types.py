@@ -329,6 +329,9 @@ class Reading:
 
     `candidate` is the likeliest of them, `votes` how many they are, `share` their part of
     the probability of all candidates (0 to 1), `signs` what suggests that the SQL is wrong.
+    `ignored` are words and values of the question that name something in the file which the
+    SQL makes no use of, `ignored_share` their part (0 to 1) of all that do, rare ones counting
+    more.
     `result` holds the first rows; None where the SQL was not run or failed. `replaced` are
     texts that nothing stored equals, with the nearest stored ones that stand in their place;
     the SQL as it was written is then a reading of its own, without votes.
@@ -340,6 +343,8 @@ class Reading:
     signs: tuple[Sign, ...] = ()
     result: QueryResult | None = None
     replaced: tuple[tuple[str, str], ...] = ()
+    ignored: tuple[str, ...] = ()
+    ignored_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,18 @@ import pytest
 from t2sql_tui.backends.scripted import ScriptedBackend
 from t2sql_tui.core import rank
 from t2sql_tui.core.ask import ask, judge
-from t2sql_tui.core.readings import summary
+from t2sql_tui.core.readings import doubts, summary
 from t2sql_tui.core.types import Candidate, GenerationSettings, Question
+from t2sql_tui.core.values import find_values
 
 
-def read(shop, *texts: str, logprobs=None, **options):
+def read(shop, *texts: str, logprobs=None, question="?", values=(), **options):
     logprobs = logprobs or [-float(place) for place in range(len(texts))]
     candidates = [
         judge(Candidate(text, logprob=score), shop)
         for text, score in zip(texts, logprobs, strict=True)
     ]
-    return rank.read(candidates, shop, **options)
+    return rank.read(candidates, shop, Question(question), values, **options)
 
 
 def test_equal_rows_are_one_reading(shop) -> None:
@@ -87,6 +88,29 @@ def test_an_endless_candidate_does_not_make_the_others_wait(shop, monkeypatch) -
     assert best.candidate.sql == "SELECT name FROM customer" and late.signs == ("timeout",)
     monkeypatch.setattr(rank, "SECONDS", 0.0)
     assert [r.signs for r in read(shop, "SELECT 1", "SELECT 2")] == [("timeout",)] * 2
+
+
+def test_what_the_question_names_should_be_used(shop) -> None:
+    name, city = "SELECT name FROM customer", "SELECT DISTINCT city FROM customer"
+    best, other = read(shop, name, city, logprobs=[-1, -2], question="Which cities are there?")
+    assert (best.candidate.sql, best.ignored, best.ignored_share) == (city, (), 0)
+    assert (other.ignored, other.ignored_share) == (("city",), 1)
+    assert doubts(other) == "It makes no use of: city."
+    # Words that name nothing in the file say nothing.
+    best, other = read(shop, name, city, logprobs=[-1, -2], question="Which towns are there?")
+    assert best.candidate.sql == name and best.ignored == other.ignored == ()
+
+
+def test_a_stored_value_of_the_question_should_be_used(shop) -> None:
+    question = "How many customers are from Paris?"
+    every = "SELECT count(*) FROM customer"
+    some = f"{every} WHERE city = 'Paris'"
+    values = find_values(shop, question)
+    best, other = read(shop, every, some, logprobs=[-1, -1.5], question=question, values=values)
+    assert best.candidate.sql == some and best.ignored == ()
+    assert other.ignored == ("paris",) and 0 < other.ignored_share < 1
+    like = "SELECT count(*) FROM customer WHERE city LIKE '%paris%'"
+    assert read(shop, like, question=question, values=values)[0].ignored == ()
 
 
 def test_ask_compares(shop) -> None:
