@@ -24,6 +24,7 @@ SIGNS: dict[Sign, str] = {
     "all-null": "It finds nothing but empty values (NULL).",
     "cross-product": "It pairs every row of one table with every row of another.",
     "unused-join": "It joins a table that it then makes no use of.",
+    "unlinked-join": "It joins tables on columns that no key links.",
 }
 
 

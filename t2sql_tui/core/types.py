@@ -320,7 +320,9 @@ class QueryResult:
     elapsed: float = 0.0
 
 
-Sign = Literal["error", "timeout", "empty", "all-null", "cross-product", "unused-join"]
+Sign = Literal[
+    "error", "timeout", "empty", "all-null", "cross-product", "unused-join", "unlinked-join"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from t2sql_tui.backends.scripted import ScriptedBackend
 from t2sql_tui.core import rank
 from t2sql_tui.core.ask import ask, judge
+from t2sql_tui.core.database import open_database
 from t2sql_tui.core.readings import doubts, summary
 from t2sql_tui.core.types import Candidate, GenerationSettings, Question
 from t2sql_tui.core.values import find_values
@@ -75,6 +77,36 @@ def test_queries_without_a_fault_have_no_sign(shop) -> None:
     ):
         (reading,) = read(shop, sql)
         assert reading.signs == (), sql
+
+
+def test_joins_that_no_key_says(tmp_path) -> None:
+    path = tmp_path / "keys.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            "CREATE TABLE head (head_id INTEGER PRIMARY KEY, name TEXT);"
+            "CREATE TABLE department (department_id INTEGER PRIMARY KEY, title TEXT);"
+            "CREATE TABLE management (head INT REFERENCES head, dep INT REFERENCES department);"
+            "CREATE TABLE bonus (boss INT REFERENCES head, amount REAL);"
+            "CREATE TABLE loose (number INT, note TEXT);"
+            "INSERT INTO head VALUES (1, 'Ada'); INSERT INTO department VALUES (1, 'Tax');"
+            "INSERT INTO management VALUES (1, 1); INSERT INTO bonus VALUES (1, 5.0);"
+            "INSERT INTO loose VALUES (1, 'x');"
+        )
+    connection.close()
+    with open_database(path) as database:
+        for sql, signs in {
+            "SELECT name, title FROM head JOIN department ON head_id = department_id": (),  # whose?
+            "SELECT h.name, d.title FROM head h JOIN department d ON h.head_id = d.department_id": (
+                "unlinked-join",
+            ),
+            "SELECT head.name, management.dep FROM management JOIN head ON head.head_id = "
+            "management.head": (),
+            "SELECT bonus.amount, management.dep FROM bonus JOIN management ON "
+            "bonus.boss = management.head": (),  # both point at the same
+            "SELECT head.name, loose.note FROM head JOIN loose ON head.head_id = loose.number": (),
+        }.items():
+            (reading,) = read(database, sql)
+            assert reading.signs == signs, sql
 
 
 def test_an_endless_candidate_does_not_make_the_others_wait(shop, monkeypatch) -> None:
