@@ -33,6 +33,11 @@ TRIES = 64
 #: A search drops what is e^2.5 (12) times less likely than the best answer. On 300 held-out
 #: training questions nothing further behind became the app's right answer.
 MARGIN = 2.5
+#: Until an answer has ended it drops only what is e^5 times less likely than the likeliest
+#: beginning, and another beginning may be as far behind the token that was taken as e^8: names
+#: that do not exist are refused late, and what was likely becomes unlikely then.
+OPEN_MARGIN = 5.0
+TURN_MARGIN = 8.0
 #: Limits for the backends: candidates (rows of one `Evaluate`), and branches of one prompt.
 MAX_CANDIDATES = 16
 MAX_BRANCHES = 2 * MAX_CANDIDATES
@@ -202,17 +207,21 @@ class Decoder:
                 for other in branch.write(logits):
                     heapq.heappush(others, other)
             over += [branch for branch in writing if branch.over]
-            best = max(branch.logprob for branch in over + writing)
+            writing = [branch for branch in writing if not branch.over]
             scores = sorted((b.logprob for b in over if b.ended), reverse=True)
-            floor = max([best - MARGIN, *scores[count - 1 : count]])
-            writing = [b for b in writing if not b.over and b.logprob > floor]
-            while over and others and len(writing) < count - 1 and started < 2 * count:
-                # As things stand, would it be among the best?
+            if scores:
+                floor = max([scores[0] - MARGIN, *scores[count - 1 : count]])
+            else:
+                floor = max(branch.logprob for branch in over + writing) - OPEN_MARGIN
+            writing = [branch for branch in writing if branch.logprob > floor]
+            while others and len(writing) < count and started < 2 * count:
+                # As things stand, would it be among the best? While no answer has ended: is
+                # it likelier than all that is being written?
                 scores = sorted((b.logprob for b in over + writing), reverse=True)
-                other = heapq.heappop(others)
-                if other.logprob <= max([floor, *scores[count - 1 : count]]):
-                    heapq.heappush(others, other)
+                rank = count - 1 if over else 0
+                if others[0].logprob <= max([floor, *scores[rank : rank + 1]]):
                     break
+                other = heapq.heappop(others)
                 if self.may(other.written, other.tokens, other.token):
                     branch = _Branch.leaving(other, started)
                     (over if branch.over else writing).append(branch)
@@ -295,7 +304,7 @@ class _Branch:
         token = self._choose(logits)
         total = log_total(logits)
         self._take(token, before + float(logits[token]) - total)
-        near = np.flatnonzero(logits > logits[token] - MARGIN) if self.judged else []
+        near = np.flatnonzero(logits > logits[token] - TURN_MARGIN) if self.judged else []
         return [
             _Other(total - before - float(logits[other]), self, place, int(other), written)
             for other in near

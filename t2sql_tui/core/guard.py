@@ -161,6 +161,9 @@ def _unquoted(text: str) -> tuple[str, bool]:
     return text[1 : -1 if closed else None].replace(ending * 2, ending).lower(), closed
 
 
+_LIKE_A_KEYWORD = re.compile(r"(where|group|order|having|limit|union|intersect|except)\w")
+
+
 def _is_alias(name: str) -> bool:
     """Whether a name looks like a table alias that is yet to be bound: t1, s, a2."""
     return re.fullmatch(r"[a-z]\d{0,2}", name) is not None
@@ -231,6 +234,12 @@ class _Reader:
 
     def _sign(self, sign: str) -> None:
         self.query = False
+        if self.clause == "from" and not (self.table or self.operand or self.named):
+            # Behind a table, or its alias; (...) only behind a function such as json_each.
+            begins_comment = self.growing and self.place + 1 == len(self.tokens) and sign in "/-"
+            allowed = self.last in self.guard.table_functions if sign == "(" else sign in ",)."
+            if not allowed and not begins_comment:
+                raise _No
         if sign == "(":
             self._open()
         elif sign == ")":
@@ -385,6 +394,12 @@ class _Reader:
         assert scope
         # An alias may follow a term of the SELECT list and a table, with or without AS.
         alias = clause == "select" or (clause == "from" and self.fresh_source)
+        if clause == "from":
+            # FROM song GROUP_BY is no alias but a way around a refused GROUP BY; and what is
+            # a keyword so far becomes no alias any more.
+            if _LIKE_A_KEYWORD.match(word):
+                raise _No
+            partial = partial and not (frame.scope and word in _ENDS_FROM)
         if partial:
             if alias or frame.window or _begins(_AFTER_WORDS, word):
                 return

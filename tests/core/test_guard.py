@@ -93,12 +93,17 @@ def test_what_exists_may_be_written(sql: str) -> None:
         ("SELECT foo(name) FROM singer", "SELECT foo"),
         ("SELECT nosuch.name FROM singer", "SELECT nos"),
         # The FROM clause must be complete before it ends.
-        ("SELECT title FROM singer WHERE", "SELECT title FROM singer WHERE "),
-        ("SELECT concert.title FROM singer WHERE", "SELECT concert.title FROM singer WHERE "),
+        ("SELECT title FROM singer WHERE", "SELECT title FROM singer WHERE"),
+        ("SELECT concert.title FROM singer WHERE", "SELECT concert.title FROM singer WHERE"),
         ("SELECT title FROM singer", "SELECT title FROM singer"),
         ("SELECT name FROM singer WHERE title = 1", "SELECT name FROM singer WHERE tit"),
         ("SELECT name FROM singer AS T1 WHERE T2.age > 1", "SELECT name FROM singer AS T1 WHERE T2"),
-        ("SELECT T1.title FROM singer AS T1 WHERE", "SELECT T1.title FROM singer AS T1 WHERE "),
+        ("SELECT T1.title FROM singer AS T1 WHERE", "SELECT T1.title FROM singer AS T1 WHERE"),
+        # What stands behind a table is no way around that.
+        ("SELECT title FROM singer GROUP_BY", "SELECT title FROM singer GROUP"),
+        ("SELECT name FROM singer WHEREage = 1", "SELECT name FROM singer WHEREa"),
+        ("SELECT name FROM singer s (age)", "SELECT name FROM singer s ("),
+        ("SELECT name FROM singer s = 1", "SELECT name FROM singer s ="),
         ("SELECT name FROM singer JOIN concert ON id = 1", None),  # ambiguity is left to SQLite
         ("SELECT 1 FROM singer JOIN concert ON 1 WHERE id",
          "SELECT 1 FROM singer JOIN concert ON 1 WHERE id"),
