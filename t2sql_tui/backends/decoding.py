@@ -38,6 +38,10 @@ MARGIN = 2.5
 #: that do not exist are refused late, and what was likely becomes unlikely then.
 OPEN_MARGIN = 5.0
 TURN_MARGIN = 8.0
+#: A search evaluates so many tokens at most; and if after so many no answer has ended (one
+#: in twenty is that long), it no longer waits for one. What repeats itself is very sure of it.
+SEARCH_TOKENS = 400
+PATIENCE = 64
 #: Limits for the backends: candidates (rows of one `Evaluate`), and branches of one prompt.
 MAX_CANDIDATES = 16
 MAX_BRANCHES = 2 * MAX_CANDIDATES
@@ -200,25 +204,33 @@ class Decoder:
         started = 1
         writing, after = [first], [logits]
         over: list[_Branch] = []  # ended, or as long as they may be
+        stuck: list[_Branch] = []  # nothing allowed could follow them
         others: list[_Other] = []  # heap of the beginnings that nothing follows yet
+        left = min(room, SEARCH_TOKENS)
+        resort = False  # one that is stuck goes on unjudged: there is nothing else
         finish = "length"
         while True:
             for branch, logits in zip(writing, after, strict=True):
                 for other in branch.write(logits):
                     heapq.heappush(others, other)
             over += [branch for branch in writing if branch.over]
+            if not resort:
+                stuck += [branch for branch in writing if not branch.over and not branch.judged]
+                writing = [branch for branch in writing if branch.judged]
             writing = [branch for branch in writing if not branch.over]
             scores = sorted((b.logprob for b in over if b.ended), reverse=True)
             if scores:
                 floor = max([scores[0] - MARGIN, *scores[count - 1 : count]])
             else:
-                floor = max(branch.logprob for branch in over + writing) - OPEN_MARGIN
+                floor = max((b.logprob for b in writing), default=-math.inf) - OPEN_MARGIN
             writing = [branch for branch in writing if branch.logprob > floor]
-            while others and len(writing) < count and started < 2 * count:
-                # As things stand, would it be among the best? While no answer has ended: is
-                # it likelier than all that is being written?
+            limit = min(2 * count + len(stuck), MAX_BRANCHES)
+            while others and len(writing) < count and started < limit:
+                # As things stand, would it be among the best? While the first answer is
+                # waited for: is it likelier than all that is being written?
                 scores = sorted((b.logprob for b in over + writing), reverse=True)
-                rank = count - 1 if over else 0
+                waiting = not over and left > SEARCH_TOKENS - PATIENCE
+                rank = 0 if waiting else count - 1
                 if others[0].logprob <= max([floor, *scores[rank : rank + 1]]):
                     break
                 other = heapq.heappop(others)
@@ -226,8 +238,11 @@ class Decoder:
                     branch = _Branch.leaving(other, started)
                     (over if branch.over else writing).append(branch)
                     started += 1
-            room -= len(writing)
-            if not writing or room < 0:
+            if not writing and not over and stuck:
+                resort = True
+                writing = [max(stuck, key=lambda branch: branch.logprob)]
+            left -= len(writing)
+            if not writing or left < 0:
                 break
             if self.should_stop and self.should_stop():
                 finish = "cancelled"
