@@ -10,6 +10,7 @@ from t2sql_tui.backends.decoding import (
     MARGIN,
     MAX_BRANCHES,
     MAX_CANDIDATES,
+    SEARCH_TOKENS,
     Decoder,
     log_total,
 )
@@ -111,6 +112,28 @@ def test_others_are_written_side_by_side_from_where_they_leave() -> None:
     ]  # fmt: skip
     # The greedy text; two that leave it at the third letter and the sixth; one that leaves both.
     assert model.calls == [1] * 12 + [2] * 3 + [3] * 4 + [2] * 3
+
+
+def test_what_is_stuck_gives_way_to_what_seemed_unlikely() -> None:
+    def eager(text: str) -> np.ndarray:
+        return np.array([0, -5, -20, -20, 0] if text else [0, -5, -20, -20, -20], np.float32)
+
+    # "a" may begin an answer, but none can go on or end so.
+    candidates, _ = decode(
+        model=Model(eager), allows=lambda text, whole: text[:1] != "a" or text == "a" and not whole
+    )
+    assert candidates[0].text == "b" and all(c.text.startswith("b") for c in candidates)
+
+
+def test_what_repeats_itself_is_not_waited_for() -> None:
+    def loops(text: str) -> np.ndarray:
+        sure = text.startswith("a")
+        return np.array([0, -3, -20, -20, -20 if sure or not text else 3], np.float32)
+
+    model = Model(loops)
+    candidates, finish = decode(model=model, max_tokens=1000)
+    assert candidates[0].text == "b" and finish == "stop"
+    assert sum(model.calls) <= SEARCH_TOKENS
 
 
 def test_a_search_ends_where_there_is_no_room() -> None:
