@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.calibrate import calibrated, fit, out_of_fold
+from benchmarks.calibrate import L2, calibrated, fit, out_of_fold
 from benchmarks.cli import main
 from benchmarks.datasets import DataError
 from t2sql_tui.core.confidence import probability
@@ -53,7 +53,7 @@ def test_the_fit_is_the_maximum_of_the_penalised_likelihood():
     found = fit(lines)
 
     def loss(fitted):
-        total = sum(f["weight"] ** 2 for f in fitted["features"].values()) / 2
+        total = L2 * sum(f["weight"] ** 2 for f in fitted["features"].values()) / 2
         for line in lines:
             p = probability(line["features"], fitted)
             total -= math.log(p if line["score"]["correct"] else 1 - p)
