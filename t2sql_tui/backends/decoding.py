@@ -211,7 +211,7 @@ class Decoder:
         finish = "length"
         while True:
             for branch, logits in zip(writing, after, strict=True):
-                for other in branch.write(logits):
+                for other in branch.explore(logits):
                     heapq.heappush(others, other)
             over += [branch for branch in writing if branch.over]
             if not resort:
@@ -312,13 +312,17 @@ class _Branch:
     def row(self) -> Row:
         return Row(self.number, self.parent, len(self.tokens) - 1, self.tokens[-1])
 
-    def write(self, logits: np.ndarray) -> list[_Other]:
-        """Take one more token, by its logits of shape (vocabulary,). Returns those that might
-        have been taken instead."""
-        place, written, before = len(self.tokens), self.written, self.logprob
+    def write(self, logits: np.ndarray) -> None:
+        """Take one more token, by its logits of shape (vocabulary,)."""
         token = self._choose(logits)
-        total = log_total(logits)
-        self._take(token, before + float(logits[token]) - total)
+        self._take(token, self.logprob + float(logits[token]) - log_total(logits))
+
+    def explore(self, logits: np.ndarray) -> list[_Other]:
+        """The same; returns those that might have been taken instead."""
+        place, written, before = len(self.tokens), self.written, self.logprob
+        self.write(logits)
+        token = self.tokens[place]
+        total = before + float(logits[token]) - self.logprob
         near = np.flatnonzero(logits > logits[token] - TURN_MARGIN) if self.judged else []
         return [
             _Other(total - before - float(logits[other]), self, place, int(other), written)

@@ -110,6 +110,9 @@ def _ignored(
     from sqlglot import exp
 
     names = [node.name for node in tree.find_all(exp.Identifier)]
+    if any(not isinstance(star.parent, exp.Count) for star in tree.find_all(exp.Star)):
+        tables = [database.schema.table(table.name) for table in tree.find_all(exp.Table)]
+        names += [column.name for table in tables if table for column in table.columns]
     texts = [node.this for node in tree.find_all(exp.Literal) if node.is_string]
     return ignored(database.schema, question, values, names, texts)
 

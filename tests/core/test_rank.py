@@ -128,6 +128,10 @@ def test_what_the_question_names_should_be_used(shop) -> None:
     assert (best.candidate.sql, best.ignored, best.ignored_share) == (city, (), 0)
     assert (other.ignored, other.ignored_share) == (("city",), 1)
     assert doubts(other) == "It makes no use of: city."
+    (everything,) = read(shop, "SELECT * FROM customer", question="Which cities are there?")
+    assert everything.ignored == ()
+    (number,) = read(shop, "SELECT count(*) FROM customer", question="Which cities are there?")
+    assert number.ignored == ("city",)
     # Words that name nothing in the file say nothing.
     best, other = read(shop, name, city, logprobs=[-1, -2], question="Which towns are there?")
     assert best.candidate.sql == name and best.ignored == other.ignored == ()
