@@ -14,10 +14,11 @@ from trainer.config import Option, options
 
 
 class _Group(click.Group):
-    """Imports the commands of export.py and card.py when they are asked for, turns a
+    """Imports the commands of other modules when they are asked for, turns a
     T2SQLError into its message and exit code, and lets real bugs keep their traceback."""
 
     elsewhere = {
+        "average": "trainer.average:average_command",
         "export": "trainer.export:export_command",
         "eval": "trainer.export:eval_command",
         "card": "trainer.card:card_command",

@@ -18,9 +18,12 @@ import json
 import math
 import os
 import shutil
+import signal
 import statistics
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,13 +71,20 @@ class Fitted:
 def fit(config: Config, *, resume: bool = False, say: Say = print, quiet: bool = False) -> Fitted:
     """Trains as `config` says, or goes on from the last checkpoint of its run.
 
+    Ctrl-C (or SIGTERM) ends the step under way, writes a checkpoint and raises
+    KeyboardInterrupt; a second one does so at once.
+
     Raises: TrainingError for a folder that holds another run, a loss that is no number, or
     too little memory; DataError, ModelError and ConfigError as their parts do.
     """
     set_threads(config)
     state = _processes()
-    say = say if state.is_main_process else _silent
     folder = Path(config.out or "runs/default")
+    with _alone(folder, state.is_main_process):
+        return _fit(config, folder, state, resume, say if state.is_main_process else _silent, quiet)
+
+
+def _fit(config: Config, folder: Path, state, resume: bool, say: Say, quiet: bool) -> Fitted:
     checkpoint = _place(folder, config, resume)
     base = find_base(config)
     with state.main_process_first():
@@ -102,7 +112,8 @@ def fit(config: Config, *, resume: bool = False, say: Say = print, quiet: bool =
     )
     started = time.monotonic()
     try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with _interruptible(trainer, say):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
@@ -117,6 +128,60 @@ def fit(config: Config, *, resume: bool = False, say: Say = print, quiet: bool =
     result = Fitted(folder, folder / _result_name(config), best)
     say(_verdict_line(result, log))
     return result
+
+
+@contextmanager
+def _alone(folder: Path, main: bool) -> Iterator[None]:
+    """Keeps a second process from writing into the run's folder. Raises: TrainingError."""
+    from filelock import FileLock, Timeout
+
+    if not main:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise TrainingError(
+            f"Another process is training in {folder}.", "Wait for it, or name another --out."
+        ) from None
+
+
+@contextmanager
+def _interruptible(trainer, say: Say) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends the run behind the step under way, with a checkpoint."""
+    from transformers import TrainerCallback
+
+    asked: list[int] = []
+
+    class Stop(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            if asked:
+                control.should_save = control.should_training_stop = True
+
+    def ask(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        say("stopping behind this step, with a checkpoint; once more to stop at once")
+
+    # Several processes would stop behind different steps; a thread gets no signals.
+    alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
+    here = alone and threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGINT, signal.SIGTERM) if here else ()
+    # What is ignored stays so: `nohup` and a shell's `&` have their reasons.
+    before = {n: h for n in numbers if (h := signal.getsignal(n)) is not signal.SIG_IGN}
+    trainer.add_callback(Stop())
+    try:
+        for number in before:
+            signal.signal(number, ask)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if asked and trainer.state.global_step < trainer.state.max_steps:
+        raise KeyboardInterrupt
 
 
 # --- before the first step ----------------------------------------------------------

@@ -114,7 +114,7 @@ def _ignored(
         tables = [database.schema.table(table.name) for table in tree.find_all(exp.Table)]
         names += [column.name for table in tables if table for column in table.columns]
     texts = [node.this for node in tree.find_all(exp.Literal) if node.is_string]
-    return ignored(database.schema, question, values, names, texts)
+    return ignored(database.schema, question, values, names, texts, sql)
 
 
 def _try(

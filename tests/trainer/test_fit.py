@@ -7,6 +7,7 @@ import pytest
 
 from t2sql_tui.core.errors import ModelError
 from trainer.config import load_config
+from trainer.fit import TrainingError
 
 
 def run(settings, *, resume=False, **more):
@@ -50,6 +51,73 @@ def test_training_goes_on_from_an_adapter(settings, tmp_path):
         run(settings, rank=8, start=str(first.folder), out=str(tmp_path / "other"))
     with pytest.raises(ModelError, match="no adapter"):
         run(settings, start=str(tmp_path / "nowhere"), out=str(tmp_path / "none"))
+
+
+def test_ctrl_c_ends_the_step_and_keeps_it(settings, tmp_path):
+    """And meanwhile no second process writes into the run's folder."""
+    import os
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    broken = tmp_path / "broken"
+    recipe = {"max_steps": 400, "epochs": 0, "eval_first": False, "out": str(broken)}
+    command = [sys.executable, "-m", "trainer", *flags(settings | recipe)]
+    process = subprocess.Popen(
+        command, cwd=Path(__file__).resolve().parents[2], stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if (broken / "metrics.jsonl").exists() and len(losses(broken)) >= 3:
+            break
+        time.sleep(0.005)
+    with pytest.raises(TrainingError, match="Another process"):
+        run(settings, **recipe, resume=True)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and "once more to stop at once" in said
+    assert "`--resume` goes on" in said
+    (kept,) = (broken / "checkpoints").glob("checkpoint-*")
+    done = losses(broken)
+    assert kept.name == f"checkpoint-{max(done)}" and 3 <= max(done) < 400
+
+
+def test_the_mean_of_two_adapters_lies_between_them(settings, tmp_path):
+    from click.testing import CliRunner
+    from safetensors.torch import load_file
+
+    from trainer.average import average
+    from trainer.cli import main
+
+    one, _ = run(settings, max_steps=2)
+    two, _ = run(settings, max_steps=2, start=str(one.folder), out=str(tmp_path / "two"))
+    mean = tmp_path / "mean"
+    done = CliRunner().invoke(
+        main, ["average", str(one.folder), str(two.folder), "--weights", "3,1", "--out", str(mean)]
+    )
+    assert done.exit_code == 0, done.output
+    weights = [
+        load_file(folder / "adapter_model.safetensors")
+        for folder in (one.adapter, two.adapter, mean)
+    ]
+    for name, tensor in weights[2].items():
+        expected = (3 * weights[0][name].float() + weights[1][name].float()) / 4
+        assert tensor.dtype == weights[0][name].dtype
+        assert (tensor.float() - expected).abs().max() < 1e-3
+    more, _ = run(settings, max_steps=1, start=str(mean), out=str(tmp_path / "more"))
+    assert losses(more.folder)
+
+    with pytest.raises(ModelError, match="exists already"):
+        average([one.folder, two.folder], [1, 1], mean)
+    with pytest.raises(ModelError, match="3 weights for 2"):
+        average([one.folder, two.folder], [1, 1, 1], tmp_path / "no")
+    other, _ = run(settings, rank=8, out=str(tmp_path / "other"))
+    with pytest.raises(ModelError, match="another kind"):
+        average([one.folder, other.folder], [1, 1], tmp_path / "no")
+    assert not (tmp_path / "no").exists()
 
 
 def test_a_killed_run_resumes_with_the_losses_of_an_unbroken_one(settings, tmp_path):
