@@ -96,13 +96,28 @@ def test_what_is_far_behind_is_not_written() -> None:
     assert model.calls == [1] * 4 and [c.text for c in candidates] == ["aaaa"]
 
 
+@pytest.mark.parametrize("rivals, found", [(1, 1), (2, 2), (3, 2), (4, 2)])
+def test_a_doubtful_answer_has_more_rivals(rivals: int, found: int) -> None:
+    """Each letter may be followed by another text that is e^1.4 less likely; where there are
+    more of these letters the greedy text is less likely itself."""
+
+    def logits(text: str) -> np.ndarray:
+        if len(text) >= 4:
+            return np.array([-20, -20, -20, -20, 0], np.float32)
+        unsure = len(text) < rivals and set(text) <= {"a"}
+        return np.array([0, -1.4 if unsure else -20, -20, -20, -20], np.float32)
+
+    candidates, _ = decode(model=Model(logits), count=2)
+    assert len(candidates) == found and candidates[0].text == "aaaa"
+
+
 def test_others_are_written_side_by_side_from_where_they_leave() -> None:
     def one_choice(text: str) -> np.ndarray:
         likely = END if len(text) == 12 else len(text) % 3
         logits = np.full(END + 1, -20, np.float32)
         logits[likely] = 0
         if len(text) in (2, 5):
-            logits[3] = -1
+            logits[3] = -0.5
         return logits
 
     model = Model(one_choice)
