@@ -283,7 +283,15 @@ def test_what_on_text_raises_comes_out(load):
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
-def test_ctrl_c_during_prompt_evaluation_is_not_lost(load):
+@pytest.fixture
+def interruptible():
+    """Ctrl-C as in a terminal: a shell's `&` and nohup have the tests ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_during_prompt_evaluation_is_not_lost(load, interruptible):
     backend = load(cache_folder=None)
     with pytest.raises(KeyboardInterrupt):
         backend.warm(PROMPT.prefix, lambda: signal.raise_signal(signal.SIGINT))
