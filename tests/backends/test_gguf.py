@@ -282,7 +282,6 @@ def test_what_on_text_raises_comes_out(load):
     assert backend.generate(PROMPT, GenerationSettings(9)).candidates[0].text == alone
 
 
-@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 @pytest.fixture
 def interruptible():
     """Ctrl-C as in a terminal: a shell's `&` and nohup have the tests ignore it."""
@@ -291,6 +290,7 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_ctrl_c_during_prompt_evaluation_is_not_lost(load, interruptible):
     backend = load(cache_folder=None)
     with pytest.raises(KeyboardInterrupt):
