@@ -139,13 +139,17 @@ def _alone(folder: Path, main: bool) -> Iterator[None]:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
     try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
+        lock.acquire(timeout=0)
     except Timeout:
         raise TrainingError(
             f"Another process is training in {folder}.", "Wait for it, or name another --out."
         ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -132,6 +132,11 @@ def test_what_the_question_names_should_be_used(shop) -> None:
     assert everything.ignored == ()
     (number,) = read(shop, "SELECT count(*) FROM customer", question="Which cities are there?")
     assert number.ignored == ("city",)
+    asked = "Which customers are not from Paris?"
+    (unsaid,) = read(shop, name, question=asked)
+    assert "not" in unsaid.ignored and 0 < unsaid.ignored_share <= 1
+    (said,) = read(shop, f"{name} WHERE city != 'Paris'", question=asked)
+    assert "not" not in said.ignored
     # Words that name nothing in the file say nothing.
     best, other = read(shop, name, city, logprobs=[-1, -2], question="Which towns are there?")
     assert best.candidate.sql == name and best.ignored == other.ignored == ()
