@@ -53,18 +53,52 @@ def agreement(readings: Sequence[Reading]) -> str:
         return f"The {total} candidates could not be compared"
     if first.votes == total:
         return f"{total} of {total} candidates agree"
-    differ = sum(reading.votes for reading in others if reading.result)
-    unknown = total - first.votes - differ
+    shown = sum(reading.votes for reading in others if same_rows(first, reading))
+    differ = sum(reading.votes for reading in others if reading.result) - shown
+    unknown = total - first.votes - differ - shown
     if first.votes == 1:
-        said = f"1 of {total} candidates gives these rows"
+        said = f"1 of {total} candidates gives these {'columns' if shown else 'rows'}"
     else:
         said = f"{first.votes} of {total} agree"
     rest = []
+    if shown:
+        rest.append(f"{shown} {'shows' if shown == 1 else 'show'} other columns of the same rows")
     if differ:
         rest.append(f"{differ} {'gives' if differ == 1 else 'give'} other rows")
     if unknown:
         rest.append(f"{unknown} could not be run to the end")
     return f"{said}; {', '.join(rest)}"
+
+
+def same_rows(first: Reading, second: Reading) -> bool:
+    """Whether one of them shows what the other does, and further columns of the same rows.
+    False where nobody can tell: a limit cut a result, one has no rows, or a single row of
+    numbers, which may be equal by chance."""
+    results = first.result, second.result
+    if any(result is None or result.truncated or not result.rows for result in results):
+        return False
+    narrow, wide = sorted(results, key=lambda result: len(result.columns))
+    if len(narrow.columns) == len(wide.columns) or len(narrow.rows) != len(wide.rows):
+        return False
+    if len(narrow.rows) == 1 and not any(isinstance(cell, str) for cell in narrow.rows[0]):
+        return False
+    left = {place: Counter(column) for place, column in enumerate(zip(*wide.rows))}
+    chosen = []
+    for column in zip(*narrow.rows):
+        cells = Counter(column)
+        place = next((place for place, other in left.items() if other == cells), None)
+        if place is None:
+            return False
+        chosen.append(place)
+        del left[place]
+    return Counter(narrow.rows) == Counter(tuple(row[p] for p in chosen) for row in wide.rows)
+
+
+def asks_which(answer: Answer) -> bool:
+    """Whether the person is to say which reading is meant: there is doubt, and readings whose
+    rows differ in more than the columns that they show."""
+    first, *others = choices(answer) or [Reading(answer.candidate)]
+    return is_unsure(answer) and any(not same_rows(first, other) for other in others)
 
 
 def doubts(reading: Reading) -> str:

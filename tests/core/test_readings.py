@@ -8,8 +8,10 @@ from t2sql_tui.core.check import _KEY
 from t2sql_tui.core.readings import (
     SIGNS,
     agreement,
+    asks_which,
     certainty,
     difference,
+    same_rows,
     summary,
     tell_apart,
 )
@@ -25,6 +27,7 @@ from t2sql_tui.core.types import (
 )
 
 ROWS = QueryResult(("n",), ((1,), (2,)))
+WIDER = QueryResult(("name", "n"), (("b", 2), ("a", 1)))
 
 
 CHECKED = CheckedQuery("SELECT 1", ("1",), (), _KEY)
@@ -52,6 +55,11 @@ def answer(*readings: Reading, confidence: float | None = None) -> Answer:
         (
             [reading(2), reading(1), reading(1, ("error",), None)],
             "2 of 4 agree; 1 gives other rows, 1 could not be run to the end",
+        ),
+        (
+            [reading(1), reading(1, (), WIDER), reading(2)],
+            "1 of 4 candidates gives these columns; "
+            "1 shows other columns of the same rows, 2 give other rows",
         ),
         ([reading(2, (), None), reading(2, (), None)], "The 4 candidates could not be compared"),
     ],
@@ -99,6 +107,36 @@ def test_differences_count_repeated_rows_and_not_their_order() -> None:
     assert difference(second, first).only_first == found.only_second
     cut = QueryResult(("a",), ((1,),), "rows")
     assert difference(first, cut).compared == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "same"),
+    [
+        ((("b", 2), ("a", 1)), True),
+        (((2, 2), (1, 1)), True),
+        (((1, 1), (2, 1)), True),
+        ((("b", 2), ("a", 3)), False),
+        ((("b", 2), ("a", 1), ("a", 1)), False),
+        (((1,), (2,)), False),  # the very rows: one reading, not two
+    ],
+)
+def test_readings_that_differ_in_columns_alone_are_not_asked_about(rows, same: bool) -> None:
+    other = reading(1, (), QueryResult(("c",) * len(rows[0]), rows))
+    assert same_rows(reading(1), other) is same_rows(other, reading(1)) is same
+    assert asks_which(answer(reading(1), other, confidence=0.3)) is not same
+    assert not asks_which(answer(reading(1), other, confidence=0.6))
+
+
+def test_rows_are_the_same_only_where_it_is_known() -> None:
+    def of(rows, limit="") -> Reading:
+        return reading(1, (), QueryResult(("c",) * len(rows[0]) if rows else (), rows, limit))
+
+    assert not same_rows(of(((1,), (2,)), "rows"), of(((1, 1), (2, 2))))
+    assert not same_rows(of(()), of(((1, 1),)))
+    assert not same_rows(of(((5,),)), of(((5, 3),)))  # two numbers may be equal by chance
+    assert same_rows(of((("Ann",),)), of((("Ann", 3),)))
+    # Both columns hold the same values, but not side by side.
+    assert not same_rows(of((("a", 1), ("b", 2))), of((("a", 2, 0), ("b", 1, 0))))
 
 
 def test_words_tell_readings_apart() -> None:

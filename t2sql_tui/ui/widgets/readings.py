@@ -16,7 +16,15 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from t2sql_tui.core.database import Database
-from t2sql_tui.core.readings import choices, difference, doubts, is_unsure, summary, tell_apart
+from t2sql_tui.core.readings import (
+    asks_which,
+    choices,
+    difference,
+    doubts,
+    is_unsure,
+    summary,
+    tell_apart,
+)
 from t2sql_tui.core.types import Answer, CheckedQuery, Reading
 from t2sql_tui.ui.cells import cell_text, one_line
 from t2sql_tui.ui.widgets.sql import lay_out
@@ -117,7 +125,8 @@ class ReadingsPane(Vertical):
         self.answer: Answer | None = None
         self.versions: list[Version] = []
         self.place = 0
-        self.asking = False  # the person has not said yet which version is meant
+        self.asks = False  # whether the person is to say which version is meant,
+        self.asking = False  # and has not done so yet
 
     def compose(self) -> ComposeResult:
         yield OptionList(id="versions", compact=True)
@@ -136,7 +145,7 @@ class ReadingsPane(Vertical):
     def take(self, answer: Answer | None, versions: Sequence[Version] = ()) -> None:
         """Begin anew with these versions; the first is the one in the editor."""
         self.answer, self.versions, self.place = answer, list(versions), 0
-        self.asking = bool(answer and is_unsure(answer) and len(versions) > 1)
+        self.asks = self.asking = bool(answer and len(versions) > 1 and asks_which(answer))
         self.display = False
 
     def keep(self, sql: str) -> None:
@@ -188,8 +197,7 @@ class ReadingsPane(Vertical):
         if version.reading is None:
             return "Your own SQL.", "o goes back to the model's", ""
         warned = "warning" if version.reading.signs else ""
-        answered = is_unsure(self.answer) and readings > 1 and not self.asking
-        if self.place or answered:
+        if self.place or (self.asks and not self.asking):
             total = sum(reading.votes for reading in self.answer.readings)
             words = f"Reading {self.place + 1} of {readings}"
             words += f" ({version.reading.votes} of {total} candidates). "
