@@ -229,8 +229,8 @@ def add_adapter(model: PreTrainedModel, config: Config):
             f"No adapter fits: {_first_line(error)}",
             "--targets takes all-linear, attention, or names of the model's layers.",
         ) from error
-    if config.start:
-        _load_weights(adapted, Path(config.start).expanduser(), config)
+    if start := find_start(config):
+        _load_weights(adapted, start, config)
     if config.method == "qlora" or config.gradient_checkpointing:
         adapted.enable_input_require_grads()
     if config.fused:
@@ -238,21 +238,34 @@ def add_adapter(model: PreTrainedModel, config: Config):
     return adapted
 
 
+def find_start(config: Config) -> Path | None:
+    """The folder of the adapter that training goes on from. Raises: ModelError."""
+    if not config.start:
+        return None
+    given = Path(config.start).expanduser()
+    for folder in (given / "adapter", given):
+        if (folder / "adapter_model.safetensors").exists():
+            return folder
+    raise ModelError(
+        f"There is no adapter in {given}.",
+        "--start names the folder of an adapter, or of a run that has one.",
+    )
+
+
 def _load_weights(adapted, folder: Path, config: Config) -> None:
-    """Gives the fresh adapter the weights of the one in `folder` (or of the run there)."""
+    """Gives the fresh adapter the weights of the one in `folder`."""
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 
     from t2sql_tui.core.catalog import read_adapter_info
 
-    folder = folder / "adapter" if (folder / "adapter").is_dir() else folder
     try:
         kept = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
         weights = load_file(folder / "adapter_model.safetensors")
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"There is no adapter in {folder}: {_first_line(error)}",
-            "--start names the folder of an adapter, or of a run that has ended.",
+            f"The adapter in {folder} cannot be read: {_first_line(error)}",
+            "Name another --start.",
         ) from error
     own = adapted.peft_config["default"]
     here = (own.r, own.lora_alpha, own.use_rslora, own.use_dora, sorted(own.target_modules))

@@ -95,8 +95,9 @@ class Artefact:
 _MEASURED_ONLY = ("spider-dev", "spider-test", "gretel-test", "demo")
 
 
-def read_source(name: str, config: Config) -> Dataset:
-    """A suite of the benchmarks, or one of the training sets that no benchmark uses.
+def read_source(name: str, config: Config, *, quiet: bool = True) -> Dataset:
+    """A suite of the benchmarks, or one of the training sets that no benchmark uses. What has to
+    be generated first shows its progress unless `quiet`.
 
     Raises: DataError.
     """
@@ -126,7 +127,7 @@ def read_source(name: str, config: Config) -> Dataset:
         from trainer.synthesis import read_synthetic
 
         spider = read_source("spider-train", config)
-        return read_synthetic(spider, config.synthetic, config.data_seed)
+        return read_synthetic(spider, config.synthetic, config.data_seed, quiet=quiet)
     return load_suite(name, root)
 
 
@@ -231,7 +232,7 @@ def prepare(config: Config, base: Base, *, quiet: bool = False) -> Artefact:
     Raises: DataError for a source that is missing, empty or damaged, or splits that share
     a database; ModelError for an unknown prompt version or chat format.
     """
-    train = [read_source(name, config) for name in config.data]
+    train = [read_source(name, config, quiet=quiet) for name in config.data]
     heldout = read_source(config.heldout, config) if config.heldout else None
     if heldout is None:
         train, heldout = _set_aside(train, config)

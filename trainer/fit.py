@@ -35,6 +35,7 @@ from trainer.base import (
     add_adapter,
     disk_error,
     find_base,
+    find_start,
     is_disk_error,
     load_model,
     load_tokenizer,
@@ -71,8 +72,8 @@ class Fitted:
 def fit(config: Config, *, resume: bool = False, say: Say = print, quiet: bool = False) -> Fitted:
     """Trains as `config` says, or goes on from the last checkpoint of its run.
 
-    Ctrl-C (or SIGTERM) ends the step under way, writes a checkpoint and raises
-    KeyboardInterrupt; a second one does so at once.
+    Ctrl-C (or SIGTERM) ends the step under way, writes a checkpoint (and, where nothing was
+    measured yet, the adapter as it is) and raises KeyboardInterrupt; a second one raises at once.
 
     Raises: TrainingError for a folder that holds another run, a loss that is no number, or
     too little memory; DataError, ModelError and ConfigError as their parts do.
@@ -86,6 +87,7 @@ def fit(config: Config, *, resume: bool = False, say: Say = print, quiet: bool =
 
 def _fit(config: Config, folder: Path, state, resume: bool, say: Say, quiet: bool) -> Fitted:
     checkpoint = _place(folder, config, resume)
+    find_start(config)  # before the minutes that data takes
     base = find_base(config)
     with state.main_process_first():
         artefact = _artefact(folder, config, base, checkpoint, say, quiet)
@@ -111,8 +113,14 @@ def _fit(config: Config, folder: Path, state, resume: bool, say: Say, quiet: boo
         model, tokenizer, items, rows, sample, config, base, folder, end, log, say, quiet
     )
     started = time.monotonic()
+
+    def keep() -> None:
+        if state.is_main_process and log.best() is None:  # else the best so far is kept
+            save_result(model, tokenizer, config, base, folder)
+            say(f"its {_result_name(config)}, not measured: {folder / _result_name(config)}")
+
     try:
-        with _interruptible(trainer, say):
+        with _interruptible(trainer, keep, say):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
@@ -153,8 +161,9 @@ def _alone(folder: Path, main: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _interruptible(trainer, say: Say) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM ends the run behind the step under way, with a checkpoint."""
+def _interruptible(trainer, keep: Callable[[], None], say: Say) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends the run behind the step under way, with a checkpoint and
+    whatever else is to `keep`."""
     from transformers import TrainerCallback
 
     asked: list[int] = []
@@ -185,6 +194,7 @@ def _interruptible(trainer, say: Say) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
     if asked and trainer.state.global_step < trainer.state.max_steps:
+        keep()
         raise KeyboardInterrupt
 
 

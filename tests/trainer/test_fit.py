@@ -61,6 +61,8 @@ def test_ctrl_c_ends_the_step_and_keeps_it(settings, tmp_path):
     import sys
     import time
 
+    from trainer.export import find_trained
+
     broken = tmp_path / "broken"
     recipe = {"max_steps": 400, "epochs": 0, "eval_first": False, "out": str(broken)}
     command = [sys.executable, "-m", "trainer", *flags(settings | recipe)]
@@ -83,6 +85,8 @@ def test_ctrl_c_ends_the_step_and_keeps_it(settings, tmp_path):
     (kept,) = (broken / "checkpoints").glob("checkpoint-*")
     done = losses(broken)
     assert kept.name == f"checkpoint-{max(done)}" and 3 <= max(done) < 400
+    # what it has learnt so far can be used, though nothing was measured
+    assert find_trained(broken).folder == broken / "adapter"
 
 
 def test_the_mean_of_two_adapters_lies_between_them(settings, tmp_path):

@@ -44,10 +44,11 @@ FILE_BYTES = 2_000_000  # of a database that is copied
 TRIES = 12  # of one family in one database
 
 
-def read_synthetic(spider: Dataset, count: int, seed: int) -> Dataset:
+def read_synthetic(spider: Dataset, count: int, seed: int, *, quiet: bool = True) -> Dataset:
     """`count` generated examples over copies of the databases of `spider`, made once for the
-    same code, databases, count and seed, and kept in the trainer's cache. `notes` count what
-    was rejected; rejected.jsonl beside the databases lists it.
+    same code, databases, count and seed (under a progress bar unless `quiet`: some 30 a second),
+    and kept in the trainer's cache. `notes` count what was rejected; rejected.jsonl beside the
+    databases lists it.
 
     Raises: DataError if `spider` has no database with something to ask about.
     """
@@ -56,7 +57,7 @@ def read_synthetic(spider: Dataset, count: int, seed: int) -> Dataset:
     folder = cache_folder() / "synthetic" / key
     if not (folder / "synthetic.json").exists():
         with whole_folder(folder) as part:
-            _generate(spider, count, seed, part)
+            _generate(spider, count, seed, part, quiet)
     made = json.loads((folder / "synthetic.json").read_text(encoding="utf-8"))
     examples = tuple(Example(**row) for row in made["examples"])
     files = {e.database: (folder / f"{e.database}.sqlite",) for e in examples}
@@ -78,13 +79,16 @@ def _code() -> str:
     return "".join(file.read_text(encoding="utf-8") for file in files)
 
 
-def _generate(spider: Dataset, count: int, seed: int, folder: Path) -> None:
+def _generate(spider: Dataset, count: int, seed: int, folder: Path, quiet: bool) -> None:
+    from tqdm import tqdm
+
     names = [n for n in sorted(spider.files) if spider.files[n][0].stat().st_size < FILE_BYTES]
     random.Random(seed).shuffle(names)
     families: Counter[str] = Counter(dict.fromkeys(FAMILIES, 0))
     examples: list[Example] = []
     rejected: list[dict[str, str]] = []
     place = poor = 0
+    bar = tqdm(desc="synthetic", total=count, unit=" questions", disable=quiet or None)
     while len(examples) < count:
         if poor == len(names):
             raise DataError(
@@ -103,6 +107,8 @@ def _generate(spider: Dataset, count: int, seed: int, folder: Path) -> None:
         poor = 0
         wanted = min(PER_DATABASE, count - len(examples))
         examples += _ask(database, file, Writer(world, rng), wanted, families, rejected)
+        bar.update(len(examples) - bar.n)
+    bar.close()
     write_json(
         folder / "synthetic.json",
         {
