@@ -117,6 +117,11 @@ def summary(answer: Answer) -> str:
     sentences = [" · ".join(parts) + "."] if parts else []
     for text, stored in answer.readings[0].replaced if answer.readings else ():
         sentences.append(f"No row holds '{text}': this looks for '{stored}'.")
+    for column, example in answer.readings[0].candidate.dates if answer.readings else ():
+        sentences.append(
+            f"Dates in {column} are stored like {example}, which SQLite does not read: "
+            "the SQL turns them into ISO dates."
+        )
     if answer.readings and (said := doubts(answer.readings[0])):
         sentences.append(said)
         if is_unsure(answer) and len(choices(answer)) == 1:
