@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 #: Rows that show how a column stores its dates, and what looking at them may take.
 _LIMITS = Limits(rows=1000, seconds=0.3, bytes=1024 * 1024)
 
-#: The ISO text of a date {c} in each form. Of what may stand behind the date, a time, it is kept.
+#: The ISO text of a date {c} in each form; where a time stands behind the date, with the time.
 _ISO = {
-    "dmy": "substr({c}, 7, 4) || '-' || substr({c}, 4, 2) || '-' || substr({c}, 1, 2) "
+    "dmy": "substr({c}, 7, 4) || '-' || substr({c}, 4, 2) || '-' || substr({c}, 1, 2)",
+    "mdy": "substr({c}, 7, 4) || '-' || substr({c}, 1, 2) || '-' || substr({c}, 4, 2)",
+    "dmy and time": "substr({c}, 7, 4) || '-' || substr({c}, 4, 2) || '-' || substr({c}, 1, 2) "
     "|| substr({c}, 11)",
-    "mdy": "substr({c}, 7, 4) || '-' || substr({c}, 1, 2) || '-' || substr({c}, 4, 2) "
+    "mdy and time": "substr({c}, 7, 4) || '-' || substr({c}, 1, 2) || '-' || substr({c}, 4, 2) "
     "|| substr({c}, 11)",
     "ymd": "replace(replace({c}, '/', '-'), '.', '-')",
     "compact": "substr({c}, 1, 4) || '-' || substr({c}, 5, 2) || '-' || substr({c}, 7, 2)",
@@ -37,7 +39,8 @@ _ISO = {
     "seconds": "datetime({c}, 'unixepoch')",
     "milliseconds": "datetime({c} / 1000, 'unixepoch')",
 }
-_UNSORTED = ("dmy", "mdy")  # forms in which a later date is not always a greater text
+#: Forms in which a later date is not always a greater text.
+_UNSORTED = ("dmy", "mdy", "dmy and time", "mdy and time")
 _YEAR_FIRST = ("ymd", "compact", "year")  # LIKE '2024%' is right for these as they are
 
 _FUNCTIONS = ("date", "datetime", "julianday", "strftime", "time", "unixepoch")
@@ -53,6 +56,10 @@ def with_read_dates(candidate: Candidate, database: Database) -> Candidate:
     tree = parse(query.sql) if isinstance(query, CheckedQuery) else None
     if tree is None:
         return candidate
+    from sqlglot import parse_one
+    from sqlglot.expressions import alias_
+
+    shown = [(node, node.sql(dialect="sqlite")) for node in tree.args.get("expressions") or ()]
     forms: dict[tuple[str, str], tuple[str, str]] = {}
     turned: dict[tuple[str, str], None] = {}
     for column, needs in list(_uses(tree)):
@@ -63,18 +70,31 @@ def with_read_dates(candidate: Candidate, database: Database) -> Candidate:
             forms[place] = form_of(_values(*place, database))
         form, example = forms[place]
         if form and needs(form):
-            from sqlglot import parse_one
-
             text = _ISO[form].format(c=column.sql(dialect="sqlite"))
             column.replace(parse_one(text, read="sqlite"))
             turned[place[1], example] = None
     if not turned:
         return candidate
+    for node, text in shown:  # what heads a column of the result stays short
+        if not node.alias and node.sql(dialect="sqlite") != text:
+            node.replace(alias_(node.copy(), text, quoted=True))
     sql = tree.sql(dialect="sqlite")
     verdict = check(sql, database)
     if not isinstance(verdict, CheckedQuery):
         return candidate
     return replace(candidate, sql=sql, verdict=verdict, dates=tuple(turned))
+
+
+def turned_date(node: exp.Expression) -> str:
+    """The column whose stored date `node` turns into ISO text, as written; "" for others."""
+    from sqlglot import exp, parse_one
+
+    columns = {column.sql(dialect="sqlite") for column in node.find_all(exp.Column)}
+    if not isinstance(node, exp.DPipe) or len(columns) != 1:
+        return ""
+    name = columns.pop()
+    turned = (parse_one(text.format(c=name), read="sqlite") for text in _ISO.values())
+    return name if node in turned else ""
 
 
 def form_of(values: Sequence[Any]) -> tuple[str, str]:
@@ -105,9 +125,10 @@ def form_of(values: Sequence[Any]) -> tuple[str, str]:
         return "", ""
     first = max(int(value[:2]) for value in known)
     second = max(int(value[3:5]) for value in known)
+    time = " and time" if any(len(value) > 10 for value in known) else ""
     if first > 12 >= second:
-        return "dmy", example
-    return ("mdy", example) if second > 12 >= first else ("", "")
+        return f"dmy{time}", example
+    return (f"mdy{time}", example) if second > 12 >= first else ("", "")
 
 
 _TIME = r"( \d.*)?"

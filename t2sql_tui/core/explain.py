@@ -14,6 +14,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from t2sql_tui.core.dates import turned_date
 from t2sql_tui.core.names import quote_identifier
 from t2sql_tui.core.types import CheckedQuery, Schema
 
@@ -356,6 +357,8 @@ def _in_words(node: exp.Expression) -> str:
         case exp.Add() | exp.Sub() | exp.Mul() | exp.Div():
             sign = _SIGNS[type(node)]
             return f"{_operand(node.this, node)} {sign} {_operand(node.expression)}"
+        case exp.DPipe() if column := turned_date(node):
+            return f"the date of {column}"
         case exp.DPipe():
             return f"{_in_words(node.this)} followed by {_in_words(node.expression)}"
         case exp.Coalesce():

@@ -12,6 +12,7 @@ from t2sql_tui.core.ask import ask
 from t2sql_tui.core.check import check
 from t2sql_tui.core.database import open_database
 from t2sql_tui.core.dates import form_of, with_read_dates
+from t2sql_tui.core.explain import explain
 from t2sql_tui.core.readings import summary
 from t2sql_tui.core.types import Candidate, GenerationSettings, Question
 
@@ -100,6 +101,13 @@ def test_it_leaves_alone_what_is_right_or_was_meant(sql: str, visits) -> None:
     assert read(sql, visits) == Candidate(sql, sql, verdict=check(sql, visits))
 
 
+def test_what_it_writes_is_headed_and_explained_in_few_words(visits) -> None:
+    found = read("SELECT strftime('%Y', v.dmy), count(*) AS n FROM visit AS v GROUP BY 1", visits)
+    assert visits.run(found.verdict).columns == ("STRFTIME('%Y', v.dmy)", "n")
+    words = [text for step in explain(found.sql, visits.schema) for _, text in step.lines()]
+    assert any("the year of the date of dmy" in text for text in words), words
+
+
 def test_a_year_is_the_year(visits) -> None:
     found = read("SELECT strftime('%Y', year) FROM visit WHERE id < 2", visits)
     assert [row[0] for row in visits.run(found.verdict).rows] == ["2023", "2024"]
@@ -111,7 +119,7 @@ def test_a_year_is_the_year(visits) -> None:
         (["03.04.2024", "05.06.2024"], ""),  # either could be the month
         (["31.04.2024", "04.31.2024"], ""),  # two forms in one column
         (["31.04.2024", "2024-04-30"], ""),
-        (["31.04.2024 10:15", None, ""], "dmy"),
+        (["31.04.2024 10:15", None, ""], "dmy and time"),
         (["2024", "1999"], "year"),
         ([20240131, 19991231], "compact"),
         ([20241331], ""),
