@@ -11,6 +11,7 @@ from t2sql_tui.core.confidence import confidence, load_confidence
 from t2sql_tui.core.database import Database
 from t2sql_tui.core.dates import with_read_dates
 from t2sql_tui.core.guard import Guard
+from t2sql_tui.core.joins import with_linked_joins
 from t2sql_tui.core.prompt import build_prompt, extract_sql
 from t2sql_tui.core.rank import read, with_stored_values
 from t2sql_tui.core.types import (
@@ -104,10 +105,15 @@ def _compare(
     settings: GenerationSettings,
     should_stop: ShouldStop | None,
 ) -> tuple[Reading, ...]:
-    """The readings of a generation, dates read as they are stored; where the best finds no
-    rows, with the one that looks for the nearest stored values instead."""
+    """The readings of a generation, dates read as they are stored and tables joined as the
+    keys say; where the best finds no rows, with the one that looks for the nearest stored
+    values instead."""
+    candidates = [
+        with_linked_joins(with_read_dates(candidate, database), database)
+        for candidate in generation.candidates
+    ]
     readings = read(
-        [with_read_dates(c, database) for c in generation.candidates], database, question, values,
+        candidates, database, question, values,
         sampled=not settings.search, should_stop=should_stop,
     )  # fmt: skip
     best = readings[0]

@@ -35,6 +35,7 @@ def features(answer: Answer) -> dict[str, float]:
         "selects": float(len(re.findall(r"\bselect\b", best.sql, re.IGNORECASE))),
         "tables": float(len(answer.query.tables)) if answer.query else 0.0,
         "repaired": float(len(answer.generations) > 1),
+        "mended": float(bool(best.mended)),
     }
     if best.logprob is not None and best.tokens:
         found["logprob"] = best.logprob

@@ -50,7 +50,7 @@ _ISO_TEXT = re.compile(r"(\d{4})(-\d\d?)?(-\d\d?.*)?[%*]?")
 
 def with_read_dates(candidate: Candidate, database: Database) -> Candidate:
     """`candidate`, with the ISO text of a stored date in place of each column whose dates its
-    SQL would misread; `dates` names the columns. The same candidate where there is none, or
+    SQL would misread; `mended` says so. The same candidate where there is none, or
     where it cannot be told which of 03/04/2024 is the month."""
     query = candidate.verdict
     tree = parse(query.sql) if isinstance(query, CheckedQuery) else None
@@ -61,7 +61,7 @@ def with_read_dates(candidate: Candidate, database: Database) -> Candidate:
 
     shown = [(node, node.sql(dialect="sqlite")) for node in tree.args.get("expressions") or ()]
     forms: dict[tuple[str, str], tuple[str, str]] = {}
-    turned: dict[tuple[str, str], None] = {}
+    said: dict[str, None] = {}
     for column, needs in list(_uses(tree)):
         place = _stored_in(column, tree, database)
         if place is None:
@@ -72,8 +72,11 @@ def with_read_dates(candidate: Candidate, database: Database) -> Candidate:
         if form and needs(form):
             text = _ISO[form].format(c=column.sql(dialect="sqlite"))
             column.replace(parse_one(text, read="sqlite"))
-            turned[place[1], example] = None
-    if not turned:
+            said[
+                f"Dates in {place[1]} are stored like {example}, which SQLite does not read: "
+                "the SQL turns them into ISO dates."
+            ] = None
+    if not said:
         return candidate
     for node, text in shown:  # what heads a column of the result stays short
         if not node.alias and node.sql(dialect="sqlite") != text:
@@ -82,7 +85,7 @@ def with_read_dates(candidate: Candidate, database: Database) -> Candidate:
     verdict = check(sql, database)
     if not isinstance(verdict, CheckedQuery):
         return candidate
-    return replace(candidate, sql=sql, verdict=verdict, dates=tuple(turned))
+    return replace(candidate, sql=sql, verdict=verdict, mended=(*candidate.mended, *said))
 
 
 def turned_date(node: exp.Expression) -> str:

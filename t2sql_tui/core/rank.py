@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from t2sql_tui.core.check import check, parse
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
+from t2sql_tui.core.joins import has_unlinked_join
 from t2sql_tui.core.linking import ignored
 from t2sql_tui.core.types import (
     Candidate,
@@ -180,7 +179,7 @@ def _signs_in_sql(sql: str, schema: Schema) -> tuple[Sign, ...]:
         signs.append("cross-product")
     elif any(_has_unused_join(select) for select in selects):
         signs.append("unused-join")
-    if any(_has_unlinked_join(select, _targets(schema)) for select in selects):
+    if any(has_unlinked_join(select, schema) for select in selects):
         signs.append("unlinked-join")
     return tuple(signs)
 
@@ -233,49 +232,6 @@ def _has_unused_join(select: exp.Select) -> bool:
         else:
             used.add(name)
     return any(name not in used and linked[name] < 2 for name in names)
-
-
-_ColumnName = tuple[str, str]  # table and column, in lower case
-
-
-@lru_cache(4)
-def _targets(schema: Schema) -> dict[_ColumnName, set[_ColumnName]]:
-    """What each column that takes part in a key stands for: what it points at, and itself."""
-    targets: dict[_ColumnName, set[_ColumnName]] = defaultdict(set)
-    for table in schema.tables:
-        for key in table.foreign_keys:
-            for name, ref_name in zip(key.columns, key.ref_columns):
-                ref = key.table.lower(), ref_name.lower()
-                targets[table.name.lower(), name.lower()].add(ref)
-                targets[ref].add(ref)
-    return dict(targets)
-
-
-def _has_unlinked_join(select: exp.Select, targets: dict[_ColumnName, set[_ColumnName]]) -> bool:
-    """Whether two tables that both have keys are joined on columns of different names, of
-    which no key says that they hold the same. (Gold SQL of the held-out questions does so
-    once in 300.)"""
-    from sqlglot import exp
-
-    tables = {t.alias_or_name.lower(): t.name.lower() for t in select.find_all(exp.Table)}
-    with_keys = {table for table, _ in targets}
-    for join in select.args.get("joins") or ():
-        pairs = [
-            [
-                (tables.get(side.table.lower(), ""), side.name.lower())
-                for side in (on.left, on.right)
-            ]
-            for on in (join.args["on"].find_all(exp.EQ) if join.args.get("on") else ())
-            if isinstance(on.left, exp.Column) and isinstance(on.right, exp.Column)
-        ]
-        if pairs and not any(
-            one[1] == two[1]
-            or not {one[0], two[0]} <= with_keys
-            or targets.get(one, {one}) & targets.get(two, {two})
-            for one, two in pairs
-        ):
-            return True
-    return False
 
 
 # --- a value that is not stored -----------------------------------------------------

@@ -101,6 +101,12 @@ def asks_which(answer: Answer) -> bool:
     return is_unsure(answer) and any(not same_rows(first, other) for other in others)
 
 
+def changes(reading: Reading) -> list[str]:
+    """A sentence for each thing in which the SQL is no longer what the model wrote."""
+    texts = [f"No row holds '{text}': this looks for '{new}'." for text, new in reading.replaced]
+    return [*texts, *reading.candidate.mended]
+
+
 def doubts(reading: Reading) -> str:
     """A sentence for each sign that the SQL is wrong."""
     said = [SIGNS[sign] for sign in reading.signs]
@@ -115,13 +121,8 @@ def summary(answer: Answer) -> str:
     if said := agreement(answer.readings):
         parts.append(said)
     sentences = [" · ".join(parts) + "."] if parts else []
-    for text, stored in answer.readings[0].replaced if answer.readings else ():
-        sentences.append(f"No row holds '{text}': this looks for '{stored}'.")
-    for column, example in answer.readings[0].candidate.dates if answer.readings else ():
-        sentences.append(
-            f"Dates in {column} are stored like {example}, which SQLite does not read: "
-            "the SQL turns them into ISO dates."
-        )
+    if answer.readings:
+        sentences += changes(answer.readings[0])
     if answer.readings and (said := doubts(answer.readings[0])):
         sentences.append(said)
         if is_unsure(answer) and len(choices(answer)) == 1:

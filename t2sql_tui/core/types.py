@@ -194,8 +194,8 @@ class Candidate:
     """One answer: the raw text, the SQL in it, and what the check said of it.
 
     `logprob` is the sum of the log-probabilities of the generated tokens, or None
-    where the backend does not measure it. `dates` names the columns whose dates the SQL turns
-    into ISO text, which the model's own did not, each with a date as it is stored.
+    where the backend does not measure it. `mended` says, in sentences, in what
+    `sql` is no longer what the model wrote.
     """
 
     text: str
@@ -203,7 +203,7 @@ class Candidate:
     logprob: float | None = None
     tokens: int = 0
     verdict: CheckedQuery | Rejection | None = None
-    dates: tuple[tuple[str, str], ...] = ()
+    mended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

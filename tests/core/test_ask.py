@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from t2sql_tui.backends.scripted import FOREVER, ScriptedBackend

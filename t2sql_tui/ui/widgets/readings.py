@@ -18,6 +18,7 @@ from textual.widgets.option_list import Option
 from t2sql_tui.core.database import Database
 from t2sql_tui.core.readings import (
     asks_which,
+    changes,
     choices,
     difference,
     doubts,
@@ -201,7 +202,8 @@ class ReadingsPane(Vertical):
             total = sum(reading.votes for reading in self.answer.readings)
             words = f"Reading {self.place + 1} of {readings}"
             words += f" ({version.reading.votes} of {total} candidates). "
-            return (words + doubts(version.reading)).strip(), "o shows the next", warned
+            words += " ".join([*changes(version.reading), doubts(version.reading)])
+            return words.strip(), "o shows the next", warned
         words = summary(self.answer)
         if self.asking:
             return f"{words} Which do you mean?", "", "warning"
