@@ -62,7 +62,8 @@ def sweep(config: Config, grid: dict[str, list[Any]], say: Say) -> Path:
             say(f"{title}: done before")
             continue
         say(title)
-        _run(replace(config, **values, out=str(folder), eval_first=True), folder)
+        # the untuned model is the same for all; the first run measures it
+        _run(replace(config, **values, out=str(folder), eval_first=number == 1), folder)
     results = [summary(root / run_name(values), values) for values in chosen]
     untuned = {"run": "untuned", **{name: "" for name in grid}}
     untuned |= scores(root / run_name(chosen[0]), 0) | {"parameters": 0, "gib": "", "minutes": 0}

@@ -51,7 +51,7 @@ def test_features_of_a_single_answer(shop):
     found = features(answer_of(shop, sql, logprob=-2.0, tokens=8))
     assert found == {
         "joins": 1.0, "selects": 2.0, "tables": 2.0, "repaired": 0.0, "accepted": 1.0,
-        "logprob": -2.0, "logprob_per_token": -0.25,
+        "logprob": -2.0, "logprob_per_token": -0.25, "mended": 0.0,
     }  # fmt: skip
 
 
