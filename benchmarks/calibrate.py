@@ -85,6 +85,11 @@ def _refuse(run: Mapping[str, Any], first: Mapping[str, Any]) -> None:
             f"{run['name']} is a run of {identity['suite']}, on which nothing may be fitted.",
             f"Run {SUITE} instead.",
         )
+    if "schema" in identity:
+        raise DataError(
+            f"In {run['name']} the model saw less of the schema than in the app.",
+            "Run the suite without --schema.",
+        )
     for key in ("model", "model_sha256", "prompt_version"):
         if identity.get(key) != first.get(key):
             raise DataError(

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from benchmarks.decodings import DECODINGS, DEFAULT
+from benchmarks.shown import SCHEMAS
 from t2sql_tui.core.errors import T2SQLError
 
 _PATH = click.Path(path_type=Path)
@@ -193,6 +194,11 @@ def fetch(name: str | None, data: Path | None, downloaded: Path | None) -> None:
     help="Another number than --decoding's of further tries that show the model its error.",
 )
 @click.option("--prompt-version", help="Another prompt version than the model's own.")
+@click.option(
+    "--schema", default="full", show_default=True, type=click.Choice(list(SCHEMAS)),
+    help="What the model sees of the schema. "
+    + "; ".join(f"{name}: {note}" for name, note in SCHEMAS.items()) + ".",
+)
 @_threads
 @_scoring
 @click.option(

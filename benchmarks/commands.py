@@ -43,7 +43,8 @@ RESULTS_FOLDER = Path(__file__).parent / "results"
 def run_suite(
     suite: str, model: str, backend: str, limit: int | None, seed: int, decoding: str,
     candidates: int | None, temperature: float | None, max_tokens: int | None,
-    repairs: int | None, prompt_version: str | None, threads: int | None, score_candidates: bool,
+    repairs: int | None, prompt_version: str | None, schema: str, threads: int | None,
+    score_candidates: bool,
     keep_distinct: bool, neighbours: int, suite_databases: Path | None, name: str | None,
     restart: bool, runs: Path, data: Path | None,
 ) -> None:  # fmt: skip
@@ -62,7 +63,7 @@ def run_suite(
         decoding, max_tokens=max_tokens, temperature=temperature, candidates=candidates,
         seed=seed, repairs=repairs,
     )  # fmt: skip
-    folder = runs / (name or _run_name(suite, spec.name, limit, seed, decoding, way))
+    folder = runs / (name or _run_name(suite, spec.name, limit, seed, decoding, way, schema))
     identity = {
         "suite": suite,
         "questions": len(dataset.examples),
@@ -75,6 +76,7 @@ def run_suite(
         "prompt_version": spec.prompt_version,
         "chat_format": spec.chat_format,
         **decoding_identity(decoding, way),
+        **({"schema": schema} if schema != "full" else {}),
         **_scoring_identity(keep_distinct, neighbours, suite_databases, score_candidates),
     }
     if restart and folder.exists():
@@ -94,8 +96,8 @@ def run_suite(
             ):
                 run(
                     dataset, loaded, opened, scorer, way.settings,
-                    compare=way.compare, repairs=way.repairs, on_line=progress.advance,
-                    should_stop=should_stop,
+                    compare=way.compare, repairs=way.repairs, schema=schema,
+                    on_line=progress.advance, should_stop=should_stop,
                 )  # fmt: skip
         finally:
             loaded.close()
@@ -141,12 +143,13 @@ def _check_libraries() -> None:
 
 
 def _run_name(
-    suite: str, model: str, limit: int | None, seed: int, decoding: str, way: Decoding
+    suite: str, model: str, limit: int | None, seed: int, decoding: str, way: Decoding, schema: str
 ) -> str:
     plain = decoding_named(decoding)
     parts = [_slug(suite), Path(model).name.removesuffix(".gguf")]
     parts += [f"n{limit}-s{seed}"] if limit else []
     parts += [decoding] if decoding != DEFAULT else []
+    parts += [f"{schema}-schema"] if schema != "full" else []
     for letter, number, usual in (
         ("k", way.settings.candidates, plain.settings.candidates),
         ("t", way.settings.temperature, plain.settings.temperature),

@@ -71,8 +71,8 @@ def decoding_identity(name: str, decoding: Decoding) -> dict[str, Any]:
 
 
 def described(identity: Mapping[str, Any]) -> str:
-    """The decoding of a run in a few words: its name, and what was overridden. "" for
-    predictions that someone else made."""
+    """The decoding of a run in a few words: its name, what was overridden, and what the model saw
+    where that was not all. "" for predictions that someone else made."""
     if "candidates" not in identity:
         return ""
     name = identity.get("decoding", DEFAULT)
@@ -84,4 +84,6 @@ def described(identity: Mapping[str, Any]) -> str:
         parts.append(f"temperature {identity['temperature']:g}")
     if identity["repairs"] != plain["repairs"]:
         parts.append(f"{identity['repairs']} repairs")
+    if "schema" in identity:
+        parts.append(f"{identity['schema']} schema")
     return ", ".join(parts)

@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.datasets import DataError, Dataset
 from benchmarks.scoring import Scorer
+from benchmarks.shown import shown
 from t2sql_tui.core.types import Backend, CheckedQuery, Example, GenerationSettings, ShouldStop
 
 PREDICTIONS = "predictions.jsonl"
@@ -173,10 +174,12 @@ def run(
     *,
     compare: bool = False,
     repairs: int = 0,
+    schema: str = "full",
     on_line: Callable[[dict[str, Any]], None] = lambda line: None,
     should_stop: ShouldStop = lambda: False,
 ) -> None:
     """Asks the examples that `folder` lacks, in the data set's order, and writes their lines.
+    `schema` is what the model sees of it, one of SCHEMAS.
 
     Scoring runs in one thread beside generation: both llama.cpp and SQLite work without
     Python's lock, so a score costs generation next to nothing. When `should_stop` says so,
@@ -184,7 +187,7 @@ def run(
 
     Raises: ModelError, DatabaseError, DataError.
     """
-    _refuse_changed_prompts(dataset, backend, folder, settings)
+    _refuse_changed_prompts(dataset, backend, folder, settings, schema)
     waiting: deque[Future[dict[str, Any]]] = deque()
 
     def write(until: int) -> None:
@@ -198,7 +201,7 @@ def run(
             for example, database in _todo(dataset, folder):
                 line = predict(
                     example, database, backend, settings,
-                    compare=compare, repairs=repairs, should_stop=should_stop,
+                    compare=compare, repairs=repairs, schema=schema, should_stop=should_stop,
                 )  # fmt: skip
                 if line is None:
                     break
@@ -229,7 +232,8 @@ def _todo(dataset: Dataset, folder: RunFolder) -> Iterator[tuple[Example, Any]]:
 
 
 def _refuse_changed_prompts(
-    dataset: Dataset, backend: Backend, folder: RunFolder, settings: GenerationSettings
+    dataset: Dataset, backend: Backend, folder: RunFolder, settings: GenerationSettings,
+    schema: str,
 ) -> None:
     """A run goes on only with prompts that are byte for byte those it began with: the first
     finished example's prompt is made again and compared. A version's name alone would not
@@ -245,7 +249,8 @@ def _refuse_changed_prompts(
     with open_database(dataset.files[done.database][0]) as database:
         question = Question(done.question, done.evidence)
         values = find_values(database, done.question)
-        prompt = prompt_for(question, database, backend, values, settings)
+        seen = shown(schema, done, database)
+        prompt = prompt_for(question, database, backend, values, settings, None, seen)
     if _digest(prompt.prefix + prompt.suffix) != folder.lines[done.id]["prompt"]:
         raise DataError(
             f"The prompt for {done.id} is no longer the one that this run began with.",
@@ -261,6 +266,7 @@ def predict(
     *,
     compare: bool = False,
     repairs: int = 0,
+    schema: str = "full",
     should_stop: ShouldStop = lambda: False,
 ) -> dict[str, Any] | None:
     """One example, asked as the app asks: a line that lacks only its score. None if
@@ -272,8 +278,8 @@ def predict(
     question = Question(example.question, example.evidence)
     started = time.perf_counter()
     answer = ask(
-        question, database, backend, settings,
-        compare=compare, repairs=repairs, should_stop=should_stop,
+        question, database, backend, settings, compare=compare, repairs=repairs,
+        should_stop=should_stop, shown=shown(schema, example, database),
     )  # fmt: skip
     if should_stop():
         return None

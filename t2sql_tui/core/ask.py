@@ -50,8 +50,10 @@ def ask(
     should_stop: ShouldStop | None = None,
     repairs: int = 2,
     compare: bool = False,
+    shown: Schema | None = None,
 ) -> Answer:
-    """The model's SQL for `question`, checked against `database`.
+    """The model's SQL for `question`, checked against `database`. `shown` is what the model
+    sees of the schema, by default all that fits.
 
     With `compare` the candidates are run, under the locks and within `rank.LIMITS`, and the
     answer is that of the best reading; without, it is the first that passed the check. Where
@@ -68,7 +70,7 @@ def ask(
     allows = _guard(database.schema) if settings.constrained else None
     readings: tuple[Reading, ...] = ()
     for attempt in range(repairs + 1):
-        prompt = prompt_for(question, database, backend, values, settings, failed)
+        prompt = prompt_for(question, database, backend, values, settings, failed, shown)
         generation = backend.generate(prompt, settings, on_text, should_stop, allows)
         if generation.finish == "cancelled":
             candidate = generation.candidates[0] if generation.candidates else Candidate("")
@@ -134,11 +136,14 @@ def prompt_for(
     values: tuple[ValueMatch, ...] = (),
     settings: GenerationSettings = GenerationSettings(),
     failed: tuple[str, str] | None = None,
+    shown: Schema | None = None,
 ) -> Prompt:
     """The prompt in the version and chat format of the backend's model."""
     spec = backend.spec
+    if shown:
+        values = tuple(value for value in values if shown.table(value.table))
     return build_prompt(
-        database.schema,
+        shown or database.schema,
         question,
         values,
         version=spec.prompt_version,

@@ -109,6 +109,7 @@ def test_rejected_answers_are_wrong_for_certain_and_teach_nothing(tmp_path):
         ({"suite": "spider-test"}, "nothing may be fitted"),
         ({"suite": "demo"}, "nothing may be fitted"),
         ({"suite": "spider-train"}, "nothing may be fitted"),
+        ({"schema": "gold"}, "saw less of the schema"),
         ({"model_sha256": "other"}, "another model_sha256 than the first"),
     ],
 )

@@ -33,4 +33,5 @@ def test_greedy_runs_are_those_from_before_there_were_others():
         "max_tokens": 300, "temperature": 0.0, "candidates": 1, "seed": 0, "repairs": 0,
     }  # fmt: skip
     assert described(identity) == "greedy"
+    assert described(identity | {"schema": "gold"}) == "greedy, gold schema"
     assert described({"suite": "demo", "model": "predictions of theirs.txt"}) == ""

@@ -235,6 +235,19 @@ def test_evidence_reaches_the_prompt(spider, tmp_path):
     assert "Rome is in Italy" in backend.prompts[0].suffix
 
 
+@pytest.mark.parametrize(("schema", "tables"), [("gold", 1), ("linked", 1), ("full", 2)])
+def test_the_model_may_be_shown_less_of_the_schema(spider, tmp_path, monkeypatch, schema, tables):
+    monkeypatch.setattr("benchmarks.shown.LINKED", 1)
+    backend, lines = go(spider, tmp_path, schema=schema)
+    prompt = next(p for p in backend.prompts if "How many customers" in p.suffix)
+    assert prompt.prefix.count("CREATE TABLE") == tables and "customer" in prompt.prefix
+    assert lines["dev-0000"]["score"]["correct"]  # the SQL is checked against all of the file
+    if schema == "gold":  # two tables are read, two are shown
+        joined = next(p for p in backend.prompts if "total of each" in p.suffix)
+        assert joined.prefix.count("CREATE TABLE") == 2
+    go(spider, tmp_path, schema=schema)  # the same prompts: the run goes on
+
+
 # --- test suites --------------------------------------------------------------------
 
 
