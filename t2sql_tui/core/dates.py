@@ -73,8 +73,7 @@ def with_read_dates(candidate: Candidate, database: Database) -> Candidate:
             text = _ISO[form].format(c=column.sql(dialect="sqlite"))
             column.replace(parse_one(text, read="sqlite"))
             said[
-                f"Dates in {place[1]} are stored like {example}, which SQLite does not read: "
-                "the SQL turns them into ISO dates."
+                f"Dates in {place[1]} are stored like {example}: the SQL turns them into ISO dates."
             ] = None
     if not said:
         return candidate

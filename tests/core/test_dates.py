@@ -163,6 +163,6 @@ def test_an_answer_reads_the_dates_and_says_so(visits) -> None:
     assert len(answer.readings) == 1 and answer.readings[0].votes == 2
     assert visits.run(answer.query).rows == (("2024",), ("2024",))
     assert answer.generations[-1].candidates[0].sql == replies[0]  # as the model wrote it
-    assert "stored like 31.05.2023, which SQLite does not read" in summary(answer)
+    assert "Dates in dmy are stored like 31.05.2023: the SQL turns" in summary(answer)
     plain = ask(Question("years?"), visits, ScriptedBackend(replies=[replies]), two)
     assert plain.query.sql == replies[0]
