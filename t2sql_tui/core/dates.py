@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from t2sql_tui.core.check import check, parse
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
+from t2sql_tui.core.names import quote_identifier
 from t2sql_tui.core.types import Candidate, CheckedQuery, Limits
 
 if TYPE_CHECKING:
@@ -146,8 +147,7 @@ def _all(values: Sequence[object], pattern: re.Pattern[str]) -> bool:
 
 def _values(table: str, column: str, database: Database) -> list[Any]:
     """What the first rows hold."""
-    names = [name.replace('"', '""') for name in (table, column)]
-    query = check(f'SELECT "{names[1]}" FROM "{names[0]}"', database)
+    query = check(f"SELECT {quote_identifier(column)} FROM {quote_identifier(table)}", database)
     if not isinstance(query, CheckedQuery):
         return []
     try:
