@@ -294,7 +294,8 @@ def calibrate(runs: tuple[Path, ...], out: Path | None) -> None:
 
     \b
     benchmarks run spider-train-holdout --model qwen2.5-coder-0.5b --decoding full
-    benchmarks calibrate runs/spider-train-holdout--qwen2.5-coder-0.5b--full
+    benchmarks run spider-syn-holdout --model qwen2.5-coder-0.5b --decoding full
+    benchmarks calibrate runs/spider-*-holdout--qwen2.5-coder-0.5b--full
     """
     from benchmarks.commands import calibrate_runs
 

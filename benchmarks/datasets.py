@@ -86,6 +86,27 @@ def read_spider(
     return _dataset(examples, root / databases, {entry["db_id"]: entry for entry in entries})
 
 
+def read_spider_syn(spider: Dataset, path: Path) -> Dataset:
+    """The questions of `spider` that Spider-Syn (Gan et al. 2021) words anew, with synonyms in
+    place of the schema's own names; `path` is its train_spider.json. The SQL stays the same.
+
+    Raises: DataError.
+    """
+    if not path.exists():
+        raise DataError(
+            f"There is no {path}.",
+            "Run `benchmarks fetch spider-syn`, or name a copy with --data DIR or T2SQL_DATA.",
+        )
+    keys = ("db_id", "SpiderQuestion", "SpiderSynQuestion")
+    rows = (_texts(row, keys, path, place) for place, row in enumerate(read_list(path)))
+    wordings = {(db_id, question): wording for db_id, question, wording in rows}
+    return spider.only(
+        replace(e, id=f"syn-{e.id}", question=wording, source="spider-syn")
+        for e in spider.examples
+        if (wording := wordings.get((e.database, e.question))) and wording != e.question
+    )
+
+
 # The names that BIRD's own releases have used, newest first.
 _BIRD_QUESTIONS = ("mini_dev_sqlite.json", "dev.json", "train.json")
 _BIRD_DATABASES = ("dev_databases", "train_databases", "databases", "database")

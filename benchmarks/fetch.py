@@ -56,6 +56,13 @@ SOURCES: dict[str, DataSource] = {
             "https://github.com/taoyds/test-suite-sql-eval",
         ),
         DataSource(
+            "spider-syn", "Spider-Syn: 7,000 training questions of Spider in other words, 2.5 MB",
+            "https://raw.githubusercontent.com/ygan/Spider-Syn/"
+            "0b996a57b7e329c14c300a8fb13661da128a9ddc/Spider-Syn/train_spider.json",
+            "f045467b2ec33df51362dddfcb9a9424470e3c0c5bacc2e2469805627300964a",
+            "spider-syn", "train_spider.json", "MIT", "https://github.com/ygan/Spider-Syn",
+        ),
+        DataSource(
             "bird-minidev", "BIRD Mini-Dev (500 questions, 11 databases), about 800 MB",
             "https://bird-bench.oss-cn-beijing.aliyuncs.com/minidev.zip",
             "cc48ba16838204e4e214512030cb572eeb5f7bcdd999bae4b9b6ff12ec13b92f",

@@ -14,6 +14,7 @@ from benchmarks.datasets import (
     read_demo,
     read_gretel,
     read_spider,
+    read_spider_syn,
 )
 
 # Train databases set aside for choosing prompts and hyperparameters; no recipe trains on
@@ -29,6 +30,10 @@ HOLDOUT_DATABASES: frozenset[str] = frozenset({
     "sports_competition", "store_product", "student_assessment", "tracking_share_transactions",
     "wrestler",
 })  # fmt: skip
+
+
+# Spider-Syn's wordings of Spider's training questions, under the data folder.
+SPIDER_SYN = Path("spider-syn", "train_spider.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,15 @@ SUITES: dict[str, Suite] = {
             "spider-train-holdout", "20 of Spider's train databases, set aside", "spider",
             lambda d: read_spider(d, ("train_spider.json",), only=HOLDOUT_DATABASES),
             "For choosing prompts and hyperparameters.", fetch="spider",
+        ),
+        Suite(
+            "spider-syn-holdout", "Those of their questions that Spider-Syn words anew", "spider",
+            lambda d: read_spider_syn(
+                read_spider(d, ("train_spider.json",), only=HOLDOUT_DATABASES),
+                d.parent / SPIDER_SYN,
+            ),
+            "Synonyms for the schema's names: as people ask who do not know them. For choosing.",
+            fetch="spider",
         ),
         Suite(
             "spider-train", "The rest of Spider's train questions", "spider",

@@ -101,9 +101,9 @@ def read_source(name: str, config: Config, *, quiet: bool = True) -> Dataset:
 
     Raises: DataError.
     """
-    from benchmarks.datasets import read_gretel
+    from benchmarks.datasets import read_gretel, read_spider_syn
+    from benchmarks.suites import SPIDER_SYN, data_folder, load_suite
     from benchmarks.suites import cache_folder as benchmark_cache
-    from benchmarks.suites import data_folder, load_suite
 
     if name in _MEASURED_ONLY:
         raise DataError(
@@ -122,35 +122,13 @@ def read_source(name: str, config: Config, *, quiet: bool = True) -> Dataset:
     if name == "bird-text":
         return _bird_text(data_folder(root) / "bird")
     if name == "spider-syn":
-        return _spider_syn(config)
+        return read_spider_syn(read_source("spider-train", config), data_folder(root) / SPIDER_SYN)
     if name == "synthetic":
         from trainer.synthesis import read_synthetic
 
         spider = read_source("spider-train", config)
         return read_synthetic(spider, config.synthetic, config.data_seed, quiet=quiet)
     return load_suite(name, root)
-
-
-def _spider_syn(config: Config) -> Dataset:
-    """Spider-Syn's wordings (Gan et al. 2021) of the training questions of Spider."""
-    from benchmarks.suites import data_folder
-
-    root = Path(config.data_root).expanduser() if config.data_root else None
-    spider = read_source("spider-train", config)
-    path = data_folder(root) / "spider-syn" / "train_spider.json"
-    try:
-        wordings = {
-            (row["db_id"], row["SpiderQuestion"]): row["SpiderSynQuestion"]
-            for row in json.loads(path.read_text(encoding="utf-8"))
-        }
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} cannot be read: {error}.", "Fetch Spider-Syn again.") from error
-    examples = [
-        replace(e, id=f"syn-{e.id}", question=wording, source="spider-syn")
-        for e in spider.examples
-        if (wording := wordings.get((e.database, e.question))) and wording != e.question
-    ]
-    return spider.only(examples)
 
 
 def _bird_text(root: Path) -> Dataset:

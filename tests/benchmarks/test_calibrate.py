@@ -137,6 +137,7 @@ def test_the_command_writes_what_the_app_reads(tmp_path):
     assert 0 < probability(run["lines"][0]["features"], fitted) < 1
     assert fitted["fitted_on"]["model_sha256"] == "abc" and fitted["provenance"]["command"]
     (origin,) = fitted["fitted_on"]["runs"]
+    assert origin["suite"] == "spider-train-holdout"
     assert origin["decoding"] == "beam4" and len(origin["predictions_sha256"]) == 64
     # A model that is in no catalog has no folder of its own.
     result = CliRunner().invoke(main, ["calibrate", str(run["folder"])])

@@ -12,6 +12,7 @@ from benchmarks.datasets import (
     read_demo,
     read_gretel,
     read_spider,
+    read_spider_syn,
     sample,
 )
 from benchmarks.suites import HOLDOUT_DATABASES, SUITES, load_suite
@@ -194,6 +195,25 @@ def test_the_holdout_is_of_train_alone(data_dir):
     assert not HOLDOUT_DATABASES & (set(dev.files) | set(rest.files))
     assert not set(dev.files) & set(rest.files)
     assert len(holdout.examples) + len(rest.examples) == 8659
+
+
+def test_spider_syn_words_the_held_out_questions_anew(data_dir):
+    plain = {e.id: e for e in load_suite("spider-train-holdout", data_dir).examples}
+    syn = load_suite("spider-syn-holdout", data_dir)
+    assert len(syn.examples) == 669 and set(syn.files) == HOLDOUT_DATABASES
+    for e in syn.examples:
+        original = plain[e.id.removeprefix("syn-")]
+        assert e.question != original.question
+        assert (e.database, e.gold) == (original.database, original.gold)
+
+
+def test_spider_syn_that_is_missing_or_malformed(spider):
+    dataset, path = read_spider(spider), spider / "syn.json"
+    with pytest.raises(DataError, match="benchmarks fetch spider-syn"):
+        read_spider_syn(dataset, path)
+    path.write_text('[{"db_id": "concert"}]')
+    with pytest.raises(DataError, match="syn.json"):
+        read_spider_syn(dataset, path)
 
 
 def test_dev_is_the_official_one(data_dir):
