@@ -111,7 +111,9 @@ def _compare(
     keys say; where the best finds no rows, with the one that looks for the nearest stored
     values instead."""
     candidates = [
-        with_linked_joins(with_read_dates(candidate, database), database)
+        with_linked_joins(
+            with_read_dates(candidate, database, should_stop), database, should_stop
+        )
         for candidate in generation.candidates
     ]
     readings = read(

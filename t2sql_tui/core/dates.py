@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from t2sql_tui.core.check import check, parse
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
 from t2sql_tui.core.names import quote_identifier
-from t2sql_tui.core.types import Candidate, CheckedQuery, Limits
+from t2sql_tui.core.types import Candidate, CheckedQuery, Limits, ShouldStop
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -49,7 +49,9 @@ _MODIFIERS = ("unixepoch", "julianday", "auto")  # whoever writes these knows th
 _ISO_TEXT = re.compile(r"(\d{4})(-\d\d?)?(-\d\d?.*)?[%*]?")
 
 
-def with_read_dates(candidate: Candidate, database: Database) -> Candidate:
+def with_read_dates(
+    candidate: Candidate, database: Database, should_stop: ShouldStop | None = None
+) -> Candidate:
     """`candidate`, with the ISO text of a stored date in place of each column whose dates its
     SQL would misread; `mended` says so. The same candidate where there is none, or
     where it cannot be told which of 03/04/2024 is the month."""
@@ -68,7 +70,7 @@ def with_read_dates(candidate: Candidate, database: Database) -> Candidate:
         if place is None:
             continue
         if place not in forms:
-            forms[place] = form_of(_values(*place, database))
+            forms[place] = form_of(_values(*place, database, should_stop))
         form, example = forms[place]
         if form and needs(form):
             text = _ISO[form].format(c=column.sql(dialect="sqlite"))
@@ -145,13 +147,15 @@ def _all(values: Sequence[object], pattern: re.Pattern[str]) -> bool:
     return all(pattern.fullmatch(str(value)) for value in values)
 
 
-def _values(table: str, column: str, database: Database) -> list[Any]:
+def _values(
+    table: str, column: str, database: Database, should_stop: ShouldStop | None
+) -> list[Any]:
     """What the first rows hold."""
     query = check(f"SELECT {quote_identifier(column)} FROM {quote_identifier(table)}", database)
     if not isinstance(query, CheckedQuery):
         return []
     try:
-        return [row[0] for row in database.run(query, _LIMITS).rows]
+        return [row[0] for row in database.run(query, _LIMITS, should_stop).rows]
     except (DatabaseError, QueryStopped):
         return []
 

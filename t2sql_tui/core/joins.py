@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from t2sql_tui.core.check import check, parse
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
 from t2sql_tui.core.names import quote_identifier
-from t2sql_tui.core.types import Candidate, CheckedQuery, Limits, Schema
+from t2sql_tui.core.types import Candidate, CheckedQuery, Limits, Schema, ShouldStop
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -36,7 +36,9 @@ def has_unlinked_join(select: exp.Select, schema: Schema) -> bool:
     return next(_unlinked(select, schema), None) is not None
 
 
-def with_linked_joins(candidate: Candidate, database: Database) -> Candidate:
+def with_linked_joins(
+    candidate: Candidate, database: Database, should_stop: ShouldStop | None = None
+) -> Candidate:
     """`candidate` with each such join replaced by the shortest path that the keys say, through
     further tables if need be; `mended` says so. The same candidate where there is none, where
     there are several paths to choose from, and where texts match: a state's capital is a
@@ -50,7 +52,7 @@ def with_linked_joins(candidate: Candidate, database: Database) -> Candidate:
     said: dict[str, None] = {}
     for select in list(tree.find_all(exp.Select)):
         for join, left, right in list(_unlinked(select, database.schema)):
-            if not _match_as_text(select, left, right, database):
+            if not _match_as_text(select, left, right, database, should_stop):
                 if through := _rejoin(select, join, left, right, database.schema):
                     said[through] = None
     if not said:
@@ -162,7 +164,11 @@ def _rejoin(
 
 
 def _match_as_text(
-    select: exp.Select, left: exp.Column, right: exp.Column, database: Database
+    select: exp.Select,
+    left: exp.Column,
+    right: exp.Column,
+    database: Database,
+    should_stop: ShouldStop | None,
 ) -> bool:
     """Whether the two columns hold a text in common, as far as can be seen in a moment."""
     from sqlglot import exp
@@ -178,7 +184,9 @@ def _match_as_text(
         database,
     )
     try:
-        return isinstance(query, CheckedQuery) and bool(database.run(query, _LIMITS).rows)
+        if not isinstance(query, CheckedQuery):
+            return False
+        return bool(database.run(query, _LIMITS, should_stop).rows)
     except QueryStopped:
         return True  # not known: what the model wrote stays
     except DatabaseError:

@@ -45,9 +45,9 @@ def visits(tmp_path_factory):
         yield database
 
 
-def read(sql: str, database) -> Candidate:
+def read(sql: str, database, should_stop=None) -> Candidate:
     candidate = Candidate(sql, sql, verdict=check(sql, database))
-    return with_read_dates(candidate, database)
+    return with_read_dates(candidate, database, should_stop)
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "iso"])
@@ -166,3 +166,8 @@ def test_an_answer_reads_the_dates_and_says_so(visits) -> None:
     assert "Dates in dmy are stored like 31.05.2023: the SQL turns" in summary(answer)
     plain = ask(Question("years?"), visits, ScriptedBackend(replies=[replies]), two)
     assert plain.query.sql == replies[0]
+
+
+def test_a_cancelled_look_into_the_file_leaves_the_sql(visits):
+    sql = "SELECT id FROM visit WHERE dmy LIKE '2024%'"
+    assert read(sql, visits).mended and not read(sql, visits, lambda: True).mended

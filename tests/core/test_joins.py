@@ -46,8 +46,9 @@ def clinic(tmp_path_factory):
         yield database
 
 
-def linked(sql: str, database) -> Candidate:
-    return with_linked_joins(Candidate(sql, sql, verdict=check(sql, database)), database)
+def linked(sql: str, database, should_stop=None) -> Candidate:
+    candidate = Candidate(sql, sql, verdict=check(sql, database))
+    return with_linked_joins(candidate, database, should_stop)
 
 
 @pytest.mark.parametrize(
@@ -119,3 +120,8 @@ def test_what_is_said_or_not_certain_stays(sql: str, clinic) -> None:
 
 def test_rejected_sql_stays_rejected(clinic) -> None:
     assert linked("SELECT nothing FROM nowhere", clinic).mended == ()
+
+
+def test_a_cancelled_look_into_the_file_leaves_the_sql(clinic) -> None:
+    sql = 'SELECT patient.name FROM "the visit" AS v JOIN patient ON v.nr = patient.id'
+    assert linked(sql, clinic).mended and not linked(sql, clinic, lambda: True).mended
