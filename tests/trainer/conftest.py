@@ -79,10 +79,16 @@ def cache(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.fixture(autouse=True)
+def own_cache(request, cache, monkeypatch) -> None:
+    """What tests make stays out of a person's cache; what was made of a real model is used."""
+    if not request.node.get_closest_marker("model"):
+        monkeypatch.setenv("T2SQL_CACHE", str(cache))
+
+
 @pytest.fixture
-def settings(base, spider, cache, tmp_path, monkeypatch) -> dict[str, object]:
+def settings(base, spider, tmp_path) -> dict[str, object]:
     """Config fields of a run that takes a second or two."""
-    monkeypatch.setenv("T2SQL_CACHE", str(cache))
     return {
         "base": str(base), "chat_format": "chatml", "data": (f"spider-format:{spider}/train.json",),
         "heldout": f"spider-format:{spider}/dev.json", "row_tokens": 1024, "group_questions": 3,
