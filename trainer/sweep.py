@@ -66,7 +66,9 @@ def sweep(config: Config, grid: dict[str, list[Any]], say: Say) -> Path:
         _run(replace(config, **values, out=str(folder), eval_first=number == 1), folder)
     results = [summary(root / run_name(values), values) for values in chosen]
     untuned = {"run": "untuned", **{name: "" for name in grid}}
-    untuned |= scores(root / run_name(chosen[0]), 0) | {"parameters": 0, "gib": "", "minutes": 0}
+    untuned |= scores(root / run_name(chosen[0]), 0) | {
+        "parameters": 0, "mb": 0, "gib": "", "minutes": 0,
+    }  # fmt: skip
     results.insert(0, untuned)
     write_json(root / "sweep.json", {"config": asdict(config), "grid": grid, "rows": results})
     (root / "table.md").write_text(table(results, "github") + "\n", encoding="utf-8")
@@ -154,14 +156,16 @@ def _exact(lines: Sequence[dict[str, Any]]) -> float | str:
 
 
 def summary(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
-    """One row of the table, of the run's best measurement."""
+    """One row of the table, of the run's best measurement: scores in 0..100, the size of the
+    adapter's file in MB, the peak memory of training in GiB, minutes of the steps alone."""
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     memory = run["memory_gib"]
+    size = sum(file.stat().st_size for file in folder.glob("*/*.safetensors"))
     shown = {n: ",".join(v) if isinstance(v, tuple) else v for n, v in values.items()}
     return {
         "run": run_name(values), **shown, **scores(folder, run["best"]["step"]),
-        "parameters": run["trainable_parameters"], "gib": memory.get("gpu", memory["process"]),
-        "minutes": run["minutes"],
+        "parameters": run["trainable_parameters"], "mb": round(size / 1e6, 1),
+        "gib": memory.get("gpu", memory["process"]), "minutes": run["minutes"],
     }  # fmt: skip
 
 
@@ -169,7 +173,8 @@ def table(rows: Sequence[dict[str, Any]], style: str = "simple") -> str:
     from tabulate import tabulate
 
     names = {"execution": "EX %", "valid": "valid %", "exact": "exact %", "bleu": "BLEU",
-             "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L", "gib": "GiB"}  # fmt: skip
+             "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L",
+             "mb": "adapter, MB", "gib": "peak GiB"}  # fmt: skip
     shown = [
         {names.get(k, k.replace("_", " ")): v for k, v in row.items() if k != "run"} for row in rows
     ]

@@ -23,6 +23,8 @@ def test_a_sweep_compares_its_runs_with_the_untuned_model_and_goes_on_where_it_s
     rows = json.loads((root / "sweep.json").read_text())["rows"]
     assert [row["run"] for row in rows] == ["untuned", "targets-q_proj", "targets-q_proj+v_proj"]
     assert 0 < rows[1]["parameters"] < rows[2]["parameters"]
+    # float16, and a few kilobytes of names
+    assert all(2 * r["parameters"] / 1e6 == pytest.approx(r["mb"], abs=0.1) for r in rows)
     assert all({"execution", "exact", "bleu", "rougeL", "minutes", "gib"} <= set(r) for r in rows)
     assert "| untuned" in (root / "table.md").read_text()
     assert len(list(root.glob("accuracy-by-*.png"))) == 3
