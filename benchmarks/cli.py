@@ -202,6 +202,11 @@ def fetch(name: str | None, data: Path | None, downloaded: Path | None) -> None:
 @_threads
 @_scoring
 @click.option(
+    "--replay", type=_PATH, metavar="RUN",
+    help="Choose among the candidates of an earlier run in the same way instead of asking the "
+    "model; its times for decoding count.",
+)
+@click.option(
     "--name", help="Of the run (default: made of the options, so that the same command resumes)."
 )
 @click.option("--restart", is_flag=True, help="Start over where a run of that name is there.")

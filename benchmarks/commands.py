@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import signal
@@ -18,6 +19,7 @@ from tabulate import tabulate
 from benchmarks.datasets import DataError, Dataset, sample
 from benchmarks.decodings import DEFAULT, Decoding, decoding_identity, decoding_named
 from benchmarks.provenance import model_sha256, provenance
+from benchmarks.replay import Replay
 from benchmarks.results import markdown_table, suite_sentence, summarise, summary_tables
 from benchmarks.runner import (
     PREDICTIONS,
@@ -26,13 +28,14 @@ from benchmarks.runner import (
     RunFolder,
     read_json,
     read_lines,
+    refuse_other_run,
     run,
     write_json,
 )
 from benchmarks.scoring import Scorer, TestSuite, distilled_suite, neighbour_suite
 from benchmarks.suites import load_suite
 from t2sql_tui.core.errors import T2SQLError
-from t2sql_tui.core.types import Example
+from t2sql_tui.core.types import Backend, Example, ModelSpec
 
 RESULTS_FOLDER = Path(__file__).parent / "results"
 
@@ -45,12 +48,11 @@ def run_suite(
     candidates: int | None, temperature: float | None, max_tokens: int | None,
     repairs: int | None, prompt_version: str | None, schema: str, threads: int | None,
     score_candidates: bool,
-    keep_distinct: bool, neighbours: int, suite_databases: Path | None, name: str | None,
-    restart: bool, runs: Path, data: Path | None,
+    keep_distinct: bool, neighbours: int, suite_databases: Path | None, replay: Path | None,
+    name: str | None, restart: bool, runs: Path, data: Path | None,
 ) -> None:  # fmt: skip
     from dataclasses import replace
 
-    from t2sql_tui.backends import load_backend
     from t2sql_tui.core.catalog import find_model
 
     _check_libraries()
@@ -63,7 +65,8 @@ def run_suite(
         decoding, max_tokens=max_tokens, temperature=temperature, candidates=candidates,
         seed=seed, repairs=repairs,
     )  # fmt: skip
-    folder = runs / (name or _run_name(suite, spec.name, limit, seed, decoding, way, schema))
+    usual = _run_name(suite, spec.name, limit, seed, decoding, way, schema)
+    folder = runs / (name or usual + ("--replayed" if replay else ""))
     identity = {
         "suite": suite,
         "questions": len(dataset.examples),
@@ -78,7 +81,16 @@ def run_suite(
         **decoding_identity(decoding, way),
         **({"schema": schema} if schema != "full" else {}),
         **_scoring_identity(keep_distinct, neighbours, suite_databases, score_candidates),
+        **({"replay_of": _sha256(replay / PREDICTIONS)} if replay else {}),
     }
+    if replay:
+        # the candidates must be those that the model would give now
+        keys = ("model_sha256", "backend", "prompt_version", "chat_format", "schema",
+                *decoding_identity(decoding, way))  # fmt: skip
+        refuse_other_run(replay / RUN, *(
+            {key: about.get(key) for key in keys}
+            for about in (read_json(replay / RUN).get("identity", {}), identity)
+        ))  # fmt: skip
     if restart and folder.exists():
         _set_aside(folder)
     tests = _test_suite(whole, neighbours, suite_databases)
@@ -87,8 +99,9 @@ def run_suite(
     )
     with RunFolder(folder, identity, _origin(dataset, tests)) as opened:
         _say_what_is_there(opened, dataset)
-        options = {"n_threads": threads, "cache_folder": None} if backend == "gguf" else {}
-        loaded = load_backend(spec, backend=backend, **options)
+        loaded = Replay(spec, read_lines(replay / PREDICTIONS)) if replay else _loaded(
+            spec, backend, threads
+        )
         try:
             with (
                 _stopping() as should_stop,
@@ -109,6 +122,20 @@ def run_suite(
             )
             raise click.exceptions.Exit(130)
         _finish(opened, dataset)
+
+
+def _loaded(spec: ModelSpec, backend: str, threads: int | None) -> Backend:
+    from t2sql_tui.backends import load_backend
+
+    options = {"n_threads": threads, "cache_folder": None} if backend == "gguf" else {}
+    return load_backend(spec, backend=backend, **options)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        raise DataError(f"There is no {path}.", "Is it the folder of a run?") from None
 
 
 @contextmanager

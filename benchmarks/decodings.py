@@ -86,4 +86,6 @@ def described(identity: Mapping[str, Any]) -> str:
         parts.append(f"{identity['repairs']} repairs")
     if "schema" in identity:
         parts.append(f"{identity['schema']} schema")
+    if "replay_of" in identity:
+        parts.append("replayed")
     return ", ".join(parts)

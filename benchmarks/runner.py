@@ -7,7 +7,6 @@ is scored, and is on disk (fsync) before the next is written.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.datasets import DataError, Dataset
+from benchmarks.replay import Replay, prompt_digest
 from benchmarks.scoring import Scorer
 from benchmarks.shown import shown
 from t2sql_tui.core.types import Backend, CheckedQuery, Example, GenerationSettings, ShouldStop
@@ -251,7 +251,7 @@ def _refuse_changed_prompts(
         values = find_values(database, done.question)
         seen = shown(schema, done, database)
         prompt = prompt_for(question, database, backend, values, settings, None, seen)
-    if _digest(prompt.prefix + prompt.suffix) != folder.lines[done.id]["prompt"]:
+    if prompt_digest(prompt) != folder.lines[done.id]["prompt"]:
         raise DataError(
             f"The prompt for {done.id} is no longer the one that this run began with.",
             "The program has changed since: choose another --name, or start over with --restart.",
@@ -284,6 +284,8 @@ def predict(
     if should_stop():
         return None
     seconds = time.perf_counter() - started
+    if isinstance(backend, Replay):
+        seconds += sum(g.seconds for g in answer.generations)
     first = answer.generations[0]
     best = answer.candidate
     line = {
@@ -291,7 +293,7 @@ def predict(
         "database": example.database,
         "question": example.question,
         "gold": example.gold,
-        "prompt": _digest(first.prompt.prefix + first.prompt.suffix),
+        "prompt": prompt_digest(first.prompt),
         "text": best.text,
         "sql": best.sql,
         "accepted": isinstance(best.verdict, CheckedQuery),
@@ -329,7 +331,3 @@ def predict(
             for r in answer.readings
         ]  # fmt: skip
     return line
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -58,6 +58,20 @@ def run(*options, code=0):
     return call("run", "spider-format:mini", "-m", "x", "--name", "r", *options, code=code)
 
 
+def test_replay_asks_no_model_and_says_so(here, model):
+    run("--decoding", "full")
+    assert model.loaded == 1
+    replay = ("run", "spider-format:mini", "-m", "x", "--replay", "runs/r")
+    call(*replay, "--decoding", "full", "--name", "again")
+    info = json.loads((here / "runs" / "again" / "run.json").read_text())
+    assert model.loaded == 1 and len(info["identity"]["replay_of"]) == 64
+    assert "full, replayed" in call("report", "runs/again").stdout
+    refused = call(*replay, "--decoding", "beam4", code=5)
+    assert "is of another run (" in refused.stderr and "beam4" in refused.stderr
+    missing = call("run", "spider-format:mini", "-m", "x", "--replay", "runs/x", code=5)
+    assert "There is no" in missing.stderr
+
+
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from benchmarks.cli import main\n"

@@ -9,6 +9,7 @@ import pytest
 from mini_spider import QUESTIONS, SHOP, ZOO, build_database, write_spider
 
 from benchmarks.datasets import DataError, read_spider, sample
+from benchmarks.replay import Replay
 from benchmarks.runner import PREDICTIONS, RunFolder, read_lines, run
 from benchmarks.scoring import Scorer, distilled_suite, neighbour_suite
 from t2sql_tui.backends.scripted import ScriptedBackend
@@ -223,6 +224,32 @@ def test_repairs_are_counted(spider, tmp_path):
     assert lines["dev-0000"]["repairs"] == 1
     assert lines["dev-0000"]["sql"] == "SELECT name FROM customer"
     assert lines["dev-0002"]["repairs"] == 0
+
+
+def test_a_replay_chooses_among_the_same_candidates(spider, tmp_path):
+    gold = GOLDS["How many customers are there?"]
+    replies = {"How many": ("SELECT 2 WHERE 0", gold, gold.upper()),
+               "Rome": ("SELECT nothing",), "": "SELECT 1"}  # fmt: skip
+    options = {"settings": GenerationSettings(candidates=3), "compare": True, "repairs": 1,
+               "every_candidate": True}  # fmt: skip
+    backend, asked = go(spider, tmp_path, ScriptedBackend(replies=replies), **options)
+    assert asked["dev-0002"]["repairs"] == 1
+    asked["dev-0000"]["generation_seconds"] = 7.0
+    replayed = Replay(backend.spec, asked.values())
+    _, again = go(spider, tmp_path / "again", replayed, **options)
+    times = {"seconds", "first_token_seconds", "generation_seconds", "finish"}
+    for id_, line in asked.items():
+        assert {k: v for k, v in line.items() if k not in times} == {
+            k: v for k, v in again[id_].items() if k not in times
+        }
+    assert 7 < again["dev-0000"]["seconds"] < 8 and again["dev-0000"]["generation_seconds"] == 7
+
+
+def test_a_replay_of_other_prompts_is_refused(spider, tmp_path):
+    backend, asked = go(spider, tmp_path)
+    spec = replace(backend.spec, prompt_version="v2")
+    with pytest.raises(DataError, match="without --replay"):
+        go(spider, tmp_path / "again", Replay(spec, asked.values()))
 
 
 def test_evidence_reaches_the_prompt(spider, tmp_path):
