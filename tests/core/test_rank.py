@@ -142,6 +142,28 @@ def test_what_the_question_names_should_be_used(shop) -> None:
     assert best.candidate.sql == name and best.ignored == other.ignored == ()
 
 
+@pytest.mark.parametrize(
+    ("question", "wrong", "right"),
+    [
+        ("customers with at most 2 orders", "HAVING count(*) > 1", "HAVING count(*) <= 2"),
+        ("customers with no more than 2 orders", "HAVING count(*) >= 2", "HAVING count(*) < 3"),
+        ("customers with no fewer than 2 orders", "ORDER BY name", "HAVING count(*) >= 2"),
+        ("customers with more than 2 orders", "HAVING count(*) < 2", "HAVING count(*) > 2"),
+        ("customer with fewest orders", "ORDER BY count(*) DESC", "ORDER BY count(*)"),
+        ("customer with the most orders", "ORDER BY count(*)", "ORDER BY count(*) DESC"),
+        ("customers sorted by city", "", "ORDER BY city"),
+        ("customers in descending order of city", "ORDER BY city", "ORDER BY city DESC"),
+        ("customers without any city", "HAVING count(city) > 0", "HAVING city IS NULL"),
+        ("customer names that start with A", "HAVING name = 'A'", "HAVING name LIKE 'A%'"),
+    ],
+)
+def test_the_direction_that_the_question_says(question, wrong, right, shop) -> None:
+    base = "SELECT name, city FROM customer GROUP BY name "
+    (unsaid,) = read(shop, base + wrong, question=question)
+    (said,) = read(shop, base + right, question=question)
+    assert unsaid.ignored_share > said.ignored_share and len(unsaid.ignored) > len(said.ignored)
+
+
 def test_a_stored_value_of_the_question_should_be_used(shop) -> None:
     question = "How many customers are from Paris?"
     every = "SELECT count(*) FROM customer"
