@@ -86,6 +86,9 @@ def read_spider(
     return _dataset(examples, root / databases, {entry["db_id"]: entry for entry in entries})
 
 
+SYN = "syn-"  # before the id of the question that was worded anew
+
+
 def read_spider_syn(spider: Dataset, path: Path) -> Dataset:
     """The questions of `spider` that Spider-Syn (Gan et al. 2021) words anew, with synonyms in
     place of the schema's own names; `path` is its train_spider.json. The SQL stays the same.
@@ -101,7 +104,7 @@ def read_spider_syn(spider: Dataset, path: Path) -> Dataset:
     rows = (_texts(row, keys, path, place) for place, row in enumerate(read_list(path)))
     wordings = {(db_id, question): wording for db_id, question, wording in rows}
     return spider.only(
-        replace(e, id=f"syn-{e.id}", question=wording, source="spider-syn")
+        replace(e, id=f"{SYN}{e.id}", question=wording, source="spider-syn")
         for e in spider.examples
         if (wording := wordings.get((e.database, e.question))) and wording != e.question
     )

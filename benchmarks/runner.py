@@ -326,7 +326,7 @@ def predict(
         line["readings"] = [
             {
                 "sql": r.candidate.sql, "votes": r.votes, "share": r.share,
-                "signs": list(r.signs), "ignored": list(r.ignored),
+                "signs": list(r.signs), "ignored": list(r.ignored), "unsaid": list(r.unsaid),
             }
             for r in answer.readings
         ]  # fmt: skip

@@ -360,6 +360,7 @@ def _as_json(answer, result=None) -> str:
                 "share": reading.share,
                 "signs": reading.signs,
                 "ignored": reading.ignored,
+                "unsaid": reading.unsaid,
                 "row_count": reading.result and len(reading.result.rows),
                 "truncated": bool(reading.result and reading.result.truncated),
             }

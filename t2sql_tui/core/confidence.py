@@ -27,7 +27,8 @@ def features(answer: Answer) -> dict[str, float]:
 
     `share` and `votes` are the best reading's part of the probability and of the candidates,
     `margin` is how far its share is above the runner-up's (1 where there is none),
-    `ignored_share` what of the question it makes no use of (the schema match).
+    `ignored_share` what of the question it makes no use of (the schema match), `unsaid` how
+    many of its phrases SQL has nothing for.
     """
     best, last = answer.candidate, answer.generations[-1] if answer.generations else None
     found = {
@@ -50,6 +51,7 @@ def features(answer: Answer) -> dict[str, float]:
         found["votes"] = first.votes / sum(reading.votes for reading in answer.readings)
         found["readings"] = float(len(answer.readings))
         found["ignored_share"] = first.ignored_share
+        found["unsaid"] = float(len(first.unsaid))
         found |= {f"sign {sign}": float(sign in first.signs) for sign in get_args(Sign)}
     return found
 

@@ -305,14 +305,14 @@ def _surplus(units: dict[_Unit, float], *others: dict[_Unit, float]) -> float:
 
 EXACT = 0.95  # the score from which a stored value is what the question says
 VALUE = 2.0  # the weight of such a value, beside those of words
-PHRASE = 4.0  # and of a phrase that asks for one of a few constructions
 #: What the question says, and what SQL says then, in one way or another. Of the questions of
 #: Spider's training set that do, gold SQL does not in 52 of 3,212, often because it sorts the wrong way.
 _PHRASES = tuple(
     (re.compile(said, re.I), re.compile(sql, re.I | re.S))
     for said, sql in (
         (
-            r"\b(?:never|without|neither|nor|not(?! (?:more|less|fewer|only|exceed)))\b|\w+n't\b",
+            r"\b(?:never|without|neither|nor|not(?! (?:more|less|fewer|only|exceed))|excluding"
+            r"|other than|except)\b|\w+n't\b",
             r"\bnot\b|\bexcept\b|!=|<>|null|<\s*1\b|=\s*0\b|'(?:n|f|un|in)",
         ),
         (
@@ -328,8 +328,9 @@ _PHRASES = tuple(
         (r"\b(?:average|mean)\b", r"avg|average|mean|sum\("),
         (
             r"\b(?:highest|largest|biggest|longest|maximum|greatest|heaviest|tallest)\b",
-            r"max|desc|>|most|order by",
+            r"max|desc|>|most|highest|order by",
         ),
+        (r"\btotal\b", r"sum|count|tot|\+"),
         (r"(?<!at )\bmost\b", r"desc|max|most"),
         (
             r"(?<!to )(?<!to the )\b(?:lowest|smallest|shortest|minimum|cheapest|lightest|fewest)\b",
@@ -337,7 +338,13 @@ _PHRASES = tuple(
         ),
         (r"\b(?:descending|decreasing)\b", r"desc"),
         (r"\b(?:ascending|increasing|alphabetical(?:ly)?)\b|\bsorted by\b", r"order by"),
-        (r"\b(?:start|begin|end)(?:s|ning|ing)? with\b", r"like|glob|substr|instr"),
+        (r"\btop (?:\d|two|three|four|five|ten)", r"limit|rank|top|<"),
+        (
+            r"\b(?:start|begin|end)(?:s|ning|ing)? with\b"
+            r"|\b(?:contain|includ)\w* the (?:letter|(?:sub)?string|word|phrase)\b",
+            r"like|glob|substr|instr",
+        ),
+        (r"\bbetween \d", r"between|>"),
         (r"\beither\b", r"\bor\b|\bunion\b|\bin\b"),
         (r"\bboth\b", r"\bintersect\b|\band\b|\bin\b|,"),
     )
@@ -346,12 +353,11 @@ _PHRASES = tuple(
 
 def ignored(
     schema: Schema, question: Question, values: Sequence[ValueMatch], names: Iterable[str],
-    texts: Iterable[str], sql: str,
+    texts: Iterable[str],
 ) -> tuple[tuple[str, ...], float]:
-    """Words and stored values of the question that `sql` with these `names` and `texts` makes
-    no use of, though the schema has the words and a table the values, and phrases ("never",
-    "more than") without what SQL has for them; and their share, by weight, of all such words,
-    values and phrases of the question."""
+    """Words and stored values of the question that a SQL with these `names` and `texts` makes
+    no use of, though the schema has the words and a table the values; and their share, by
+    weight, of all such words and values of the question."""
     index = _index(schema)
     texts = [text.strip().lower() for text in texts]
     used = {word for text in (*names, *texts) for word in words(text)}
@@ -375,13 +381,17 @@ def ignored(
         if not any(value in text for text in texts):
             missed += VALUE
             found.append(value)
-    for said, construction in _PHRASES:
-        if phrase := said.search(question.text):
-            total += PHRASE
-            if not construction.search(sql):
-                missed += PHRASE
-                found.append(phrase.group().lower())
     return tuple(found), missed / total if total else 0.0
+
+
+def unsaid(question: str, sql: str) -> tuple[str, ...]:
+    """The phrases of `question` ("never", "more than") for which `sql` has none of the
+    constructions that SQL has for them."""
+    return tuple(
+        phrase.group().lower()
+        for said, construction in _PHRASES
+        if (phrase := said.search(question)) and not construction.search(sql)
+    )
 
 
 # --- ranking ------------------------------------------------------------------------

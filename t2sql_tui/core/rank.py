@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from t2sql_tui.core.check import check, parse
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
 from t2sql_tui.core.joins import has_unlinked_join
-from t2sql_tui.core.linking import ignored
+from t2sql_tui.core.linking import ignored, unsaid
 from t2sql_tui.core.types import (
     Candidate,
     CheckedQuery,
@@ -45,8 +45,10 @@ COST: dict[Sign, float] = {
     "unused-join": 1.5,
     "unlinked-join": 1.5,
 }
-#: What it costs, in the same units, to make no use of anything that the question names.
+#: What it costs, in the same units, to make no use of anything that the question names, and to
+#: have nothing for a phrase of it.
 IGNORED = 3.0
+UNSAID = 2.5
 
 
 def read(
@@ -88,24 +90,26 @@ def read(
         signs, result = shown[key]
         share = sum(weight for _, weight in group) / total
         best = group[0][0]
-        unused = _ignored(best.sql, database, question, values) if result else ((), 0.0)
+        unused = _unused(best.sql, database, question, values) if result else ()
         readings.append(Reading(best, len(group), share, signs, result, (), *unused))
     return tuple(sorted(readings, key=score, reverse=True))
 
 
 def score(reading: Reading) -> float:
     """What readings are ranked by: the log of their share, less what their signs cost and
-    what they ignore."""
-    cost = sum(COST[sign] for sign in reading.signs) + IGNORED * reading.ignored_share
+    what they ignore and leave unsaid."""
+    cost = sum(COST[sign] for sign in reading.signs)
+    cost += IGNORED * reading.ignored_share + UNSAID * len(reading.unsaid)
     return math.log(max(reading.share, 1e-30)) - cost
 
 
-def _ignored(
+def _unused(
     sql: str, database: Database, question: Question, values: Sequence[ValueMatch]
-) -> tuple[tuple[str, ...], float]:
+) -> tuple[tuple[str, ...], float, tuple[str, ...]]:
+    """What of the question `sql` does not use: `ignored`, `ignored_share` and `unsaid`."""
     tree = parse(sql)
     if tree is None:
-        return (), 0.0
+        return (), 0.0, ()
     from sqlglot import exp
 
     names = [node.name for node in tree.find_all(exp.Identifier)]
@@ -113,7 +117,8 @@ def _ignored(
         tables = [database.schema.table(table.name) for table in tree.find_all(exp.Table)]
         names += [column.name for table in tables if table for column in table.columns]
     texts = [node.this for node in tree.find_all(exp.Literal) if node.is_string]
-    return ignored(database.schema, question, values, names, texts, sql)
+    used = ignored(database.schema, question, values, names, texts)
+    return *used, unsaid(question.text, sql)
 
 
 def _try(

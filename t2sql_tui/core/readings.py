@@ -110,8 +110,8 @@ def changes(reading: Reading) -> list[str]:
 def doubts(reading: Reading) -> str:
     """A sentence for each sign that the SQL is wrong."""
     said = [SIGNS[sign] for sign in reading.signs]
-    if reading.ignored:
-        said.append(f"It makes no use of: {', '.join(reading.ignored[:NAMED])}.")
+    if unused := (*reading.ignored, *reading.unsaid):
+        said.append(f"It makes no use of: {', '.join(unused[:NAMED])}.")
     return " ".join(said)
 
 

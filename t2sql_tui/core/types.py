@@ -335,7 +335,7 @@ class Reading:
     the probability of all candidates (0 to 1), `signs` what suggests that the SQL is wrong.
     `ignored` are words and values of the question that name something in the file which the
     SQL makes no use of, `ignored_share` their part (0 to 1) of all that do, rare ones counting
-    more.
+    more; `unsaid` are phrases ("never", "at most 2") for which it has nothing of what SQL says.
     `result` holds the first rows; None where the SQL was not run or failed. `replaced` are
     texts that nothing stored equals, with the nearest stored ones that stand in their place;
     the SQL as it was written is then a reading of its own, without votes.
@@ -349,6 +349,7 @@ class Reading:
     replaced: tuple[tuple[str, str], ...] = ()
     ignored: tuple[str, ...] = ()
     ignored_share: float = 0.0
+    unsaid: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
