@@ -547,11 +547,7 @@ def _hardness(gold: str, schema: Schema, entry: dict[str, Any] | None) -> str:
     from benchmarks.metrics.spider_grammar import OutsideGrammar, SpiderSchema
 
     known = (
-        SpiderSchema.from_tables_json(entry)
-        if entry
-        else SpiderSchema(
-            {t.name.lower(): tuple(c.name.lower() for c in t.columns) for t in schema.tables}, {}
-        )
+        SpiderSchema.from_tables_json(entry) if entry else SpiderSchema.from_database(schema)
     )
     try:
         return hardness(gold, known)

@@ -145,10 +145,8 @@ def _exact(lines: Sequence[dict[str, Any]]) -> float | str:
 
     verdicts = []
     for row in lines:
-        tables = schema_of(Path(row["file"])).tables
-        names = {t.name.lower(): tuple(c.name.lower() for c in t.columns) for t in tables}
+        schema = SpiderSchema.from_database(schema_of(Path(row["file"])))
         try:
-            schema = SpiderSchema(names, {})
             verdicts.append(exact_match.score(row["gold"], row["sql"], schema).exact)
         except OutsideGrammar:
             continue
