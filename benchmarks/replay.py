@@ -51,7 +51,8 @@ class Replay:
             self._under_way = line, line["repairs"]
         elif self._under_way is None or self._under_way[1] == 0:
             raise DataError(
-                "The run does not have this prompt: it is of another program or schema.",
+                "The run does not have this prompt: it is of other questions, or the program has "
+                "changed since.",
                 "Ask the model again, without --replay.",
             )
         else:

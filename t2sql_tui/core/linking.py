@@ -305,8 +305,9 @@ def _surplus(units: dict[_Unit, float], *others: dict[_Unit, float]) -> float:
 
 EXACT = 0.95  # the score from which a stored value is what the question says
 VALUE = 2.0  # the weight of such a value, beside those of words
-#: What the question says, and what SQL says then, in one way or another. Of the questions of
-#: Spider's training set that do, gold SQL does not in 52 of 3,212, often because it sorts the wrong way.
+#: Phrases of a question that ask for one of a few constructions, and what SQL says then, in one
+#: way or another. Of the questions of Spider's training set with such a phrase, gold SQL says
+#: nothing of the kind in 32 of 3,509, most often because it sorts the wrong way.
 _PHRASES = tuple(
     (re.compile(said, re.I), re.compile(sql, re.I | re.S))
     for said, sql in (
