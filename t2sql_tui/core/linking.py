@@ -334,7 +334,8 @@ _PHRASES = tuple(
         (r"\btotal\b", r"sum|count|tot|\+"),
         (r"(?<!at )\bmost\b", r"desc|max|most"),
         (
-            r"(?<!to )(?<!to the )\b(?:lowest|smallest|shortest|minimum|cheapest|lightest|fewest)\b",
+            r"(?<!to )(?<!to the )"
+            r"\b(?:lowest|smallest|shortest|minimum|cheapest|lightest|fewest)\b",
             r"min|lowest|order by(?!.*\bdesc\b)|\basc\b|<",
         ),
         (r"\b(?:descending|decreasing)\b", r"desc"),

@@ -131,7 +131,8 @@ def test_old_lines_and_too_few_are_refused(tmp_path):
 def test_answers_to_faulty_gold_teach_nothing(tmp_path):
     lines = answers(300)
     faulty = min(HOLDOUT_FAULTY_GOLD)
-    others = [{**lines[0], "id": id_, "score": {"correct": False}} for id_ in (faulty, SYN + faulty)]
+    wrong = {**lines[0], "score": {"correct": False}}
+    others = [{**wrong, "id": faulty}, {**wrong, "id": SYN + faulty}]
     found = calibrated([run_of(tmp_path, lines + others)])
     assert found["intercept"] == fit(lines)["intercept"]
     assert found["fitted_on"]["answers"] == 300 and found["fitted_on"]["faulty_gold"] == 2
