@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import signal
@@ -26,6 +25,7 @@ from benchmarks.runner import (
     RESULTS,
     RUN,
     RunFolder,
+    predictions_sha256,
     read_json,
     read_lines,
     refuse_other_run,
@@ -81,7 +81,7 @@ def run_suite(
         **decoding_identity(decoding, way),
         **({"schema": schema} if schema != "full" else {}),
         **_scoring_identity(keep_distinct, neighbours, suite_databases, score_candidates),
-        **({"replay_of": _sha256(replay / PREDICTIONS)} if replay else {}),
+        **({"replay_of": predictions_sha256(replay)} if replay else {}),
     }
     if replay:
         # the candidates must be those that the model would give now
@@ -129,13 +129,6 @@ def _loaded(spec: ModelSpec, backend: str, threads: int | None) -> Backend:
 
     options = {"n_threads": threads, "cache_folder": None} if backend == "gguf" else {}
     return load_backend(spec, backend=backend, **options)
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        raise DataError(f"There is no {path}.", "Is it the folder of a run?") from None
 
 
 @contextmanager

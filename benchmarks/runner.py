@@ -7,6 +7,7 @@ is scored, and is on disk (fsync) before the next is written.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -145,6 +146,16 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 )
             seen.add(id_)
             yield line
+
+
+def predictions_sha256(folder: Path) -> str:
+    """Of what the run in `folder` answered. Raises: DataError where it is no run."""
+    try:
+        return hashlib.sha256((folder / PREDICTIONS).read_bytes()).hexdigest()
+    except OSError:
+        raise DataError(
+            f"There is no {folder / PREDICTIONS}.", "Is it the folder of a run?"
+        ) from None
 
 
 def read_json(path: Path) -> dict[str, Any]:
