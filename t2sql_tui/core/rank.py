@@ -182,7 +182,7 @@ def _signs_in_sql(sql: str, schema: Schema) -> tuple[Sign, ...]:
     signs: list[Sign] = []
     if any(_is_cross_product(select) for select in selects):
         signs.append("cross-product")
-    elif any(_has_unused_join(select) for select in selects):
+    elif any(_has_unused_join(select) and not _is_filter(select) for select in selects):
         signs.append("unused-join")
     if any(has_unlinked_join(select, schema) for select in selects):
         signs.append("unlinked-join")
@@ -237,6 +237,19 @@ def _has_unused_join(select: exp.Select) -> bool:
         else:
             used.add(name)
     return any(name not in used and linked[name] < 2 for name in names)
+
+
+def _is_filter(select: exp.Select) -> bool:
+    """Whether other rows are kept or dropped by the rows of `select`: then a table that is merely
+    joined does what was asked ("services that were never used")."""
+    from sqlglot import exp
+
+    parent, child = select.parent, select
+    if isinstance(parent, exp.Subquery):
+        parent, child = parent.parent, parent
+    if isinstance(parent, exp.Except):
+        return parent.expression is child
+    return isinstance(parent, (exp.Intersect, exp.In, exp.Exists))
 
 
 # --- a value that is not stored -----------------------------------------------------
