@@ -121,8 +121,10 @@ def _compare(
         sampled=not settings.search, should_stop=should_stop,
     )  # fmt: skip
     best = readings[0]
-    if "empty" in best.signs and (stored := with_stored_values(best, database, should_stop)):
-        return (stored, replace(best, votes=0, share=0.0), *readings[1:])
+    if "empty" in best.signs:
+        stored = with_stored_values(best, database, question, should_stop)
+        if stored:
+            return (stored, replace(best, votes=0, share=0.0), *readings[1:])
     return readings
 
 

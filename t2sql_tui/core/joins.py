@@ -1,4 +1,5 @@
-"""Joins that no key says, and the join paths that the keys do say.
+"""Joins that no key says, the join paths that the keys do say, and joins that repeat what is
+added up.
 
 The first error of small models beyond names: two tables are joined directly that are linked
 through a third. The columns exist and the SQL runs, and pairs rows that do not belong together.
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from t2sql_tui.core.check import check, parse
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
 from t2sql_tui.core.names import quote_identifier
-from t2sql_tui.core.types import Candidate, CheckedQuery, Limits, Schema, ShouldStop
+from t2sql_tui.core.types import Candidate, CheckedQuery, Limits, Schema, ShouldStop, Table
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -110,6 +111,74 @@ def _targets(schema: Schema) -> dict[_ColumnName, set[_ColumnName]]:
                 targets[table.name.lower(), name.lower()].add(ref)
                 targets[ref].add(ref)
     return dict(targets)
+
+
+# --- fan-out --------------------------------------------------------------------------
+
+
+def fans_out(
+    select: exp.Select, database: Database, should_stop: ShouldStop | None = None
+) -> bool:
+    """Whether a sum or an average of one table's columns takes some of its rows several times,
+    because a join repeats them: the mean balance of customers, each counted once a loan. Looked
+    up in the rows; False where that takes too long."""
+    from sqlglot import exp
+
+    source = select.args.get("from_") or select.args.get("from")
+    joins = select.args.get("joins") or []
+    group = select.args.get("group")
+    keys = group.expressions if group else []
+    if not joins or source is None or any(isinstance(key, exp.Literal) for key in keys):
+        return False
+    stored = {}
+    for node in (source.this, *(join.this for join in joins)):
+        table = database.schema.table(node.name) if isinstance(node, exp.Table) else None
+        if table is None:
+            return False
+        stored[node.alias_or_name.lower()] = table
+    for owner in {_owner(added, stored) for added in _added_up(select)} - {""}:
+        table = stored[owner]
+        if table.kind != "table":
+            continue
+        row = [
+            exp.column(name, table=owner, quoted=True)
+            for name in [c.name for c in table.columns if c.primary_key] or ["rowid"]
+        ]
+        seen = exp.select("1").limit(1)
+        for part in ("from", "from_", "joins", "where"):
+            if found := select.args.get(part):
+                seen.set(part, [j.copy() for j in found] if part == "joins" else found.copy())
+        seen = seen.group_by(*(key.copy() for key in keys), *row)
+        seen = seen.having("count(*) > 1").having(exp.not_(row[0].copy().is_(exp.null())))
+        query = check(seen.sql(dialect="sqlite"), database)
+        try:
+            if isinstance(query, CheckedQuery) and database.run(query, _LIMITS, should_stop).rows:
+                return True
+        except (QueryStopped, DatabaseError):
+            pass
+    return False
+
+
+def _added_up(select: exp.Select) -> Iterator[exp.Expression]:
+    """The sums and averages of `select` itself that repeated rows change."""
+    from sqlglot import exp
+
+    for node in select.find_all(exp.Sum, exp.Avg):
+        if node.find_ancestor(exp.Select) is select and not isinstance(node.this, exp.Distinct):
+            yield node
+
+
+def _owner(added: exp.Expression, stored: dict[str, Table]) -> str:
+    """What the one table is called whose columns are added up; "" for several, or none."""
+    from sqlglot import exp
+
+    owners = set()
+    for column in added.find_all(exp.Column):
+        owners |= {column.table.lower()} if column.table else {
+            called for called, table in stored.items()
+            if any(c.name.lower() == column.name.lower() for c in table.columns)
+        }  # fmt: skip
+    return owners.pop() if len(owners) == 1 and owners <= set(stored) else ""
 
 
 # --- the path that the keys say --------------------------------------------------------

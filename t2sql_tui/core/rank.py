@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from t2sql_tui.core.check import check, parse
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
-from t2sql_tui.core.joins import has_unlinked_join
-from t2sql_tui.core.linking import ignored, unsaid
+from t2sql_tui.core.joins import fans_out, has_unlinked_join
+from t2sql_tui.core.linking import ignored, unsaid, words
 from t2sql_tui.core.types import (
     Candidate,
     CheckedQuery,
@@ -20,7 +20,6 @@ from t2sql_tui.core.types import (
     QueryResult,
     Question,
     Reading,
-    Schema,
     ShouldStop,
     Sign,
     ValueMatch,
@@ -44,6 +43,7 @@ COST: dict[Sign, float] = {
     "empty": 3.0,
     "unused-join": 1.5,
     "unlinked-join": 1.5,
+    "fan-out": 1.0,
 }
 #: What it costs, in the same units, to make no use of anything that the question names, and to
 #: have nothing for a phrase of it.
@@ -79,7 +79,7 @@ def read(
         spelling = _spelling(candidate.sql)
         if spelling not in known:
             left = min(LIMITS.seconds, ends - time.monotonic())
-            signs, result = _try(candidate, database, left, should_stop)
+            signs, result = _try(candidate, database, question, left, should_stop)
             key = _rows_key(result) if result else (number, signs)
             known[spelling] = key
             shown.setdefault(key, (signs, result))
@@ -122,7 +122,11 @@ def _unused(
 
 
 def _try(
-    candidate: Candidate, database: Database, seconds: float, should_stop: ShouldStop | None
+    candidate: Candidate,
+    database: Database,
+    question: Question,
+    seconds: float,
+    should_stop: ShouldStop | None,
 ) -> tuple[tuple[Sign, ...], QueryResult | None]:
     query = candidate.verdict
     if not isinstance(query, CheckedQuery):
@@ -135,7 +139,8 @@ def _try(
         return ("timeout",), None
     except DatabaseError:
         return ("error",), None
-    return (*_signs_in_rows(result), *_signs_in_sql(query.sql, database.schema)), result
+    signs = *_signs_in_rows(result), *_signs_in_sql(query.sql, database, question, should_stop)
+    return signs, result
 
 
 def _spelling(sql: str) -> str:
@@ -170,22 +175,32 @@ def _signs_in_rows(result: QueryResult) -> Iterator[Sign]:
         yield "all-null"
 
 
-def _signs_in_sql(sql: str, schema: Schema) -> tuple[Sign, ...]:
-    """Signs that need no rows: tables side by side without a condition that links them, a
-    joined table from which nothing is used, and tables that are linked as no key says."""
+def _signs_in_sql(
+    sql: str, database: Database, question: Question, should_stop: ShouldStop | None
+) -> tuple[Sign, ...]:
+    """Signs of how tables are joined: side by side without a condition that links them, with one
+    from which nothing is used and that the question does not name, as no key says, or so that
+    what is added up is repeated."""
     tree = parse(sql)
     if tree is None:
         return ()
     from sqlglot import exp
 
     selects = list(tree.find_all(exp.Select))
+    asked = set(words(question.text))
     signs: list[Sign] = []
     if any(_is_cross_product(select) for select in selects):
         signs.append("cross-product")
-    elif any(_has_unused_join(select) and not _is_filter(select) for select in selects):
+    elif any(
+        not asked.issuperset(words(name))
+        for select in selects if not _is_filter(select)
+        for name in _unused_tables(select)
+    ):  # fmt: skip
         signs.append("unused-join")
-    if any(has_unlinked_join(select, schema) for select in selects):
+    if any(has_unlinked_join(select, database.schema) for select in selects):
         signs.append("unlinked-join")
+    if any(fans_out(select, database, should_stop) for select in selects):
+        signs.append("fan-out")
     return tuple(signs)
 
 
@@ -208,35 +223,35 @@ def _is_cross_product(select: exp.Select) -> bool:
     return len(links) < len(loose)
 
 
-def _has_unused_join(select: exp.Select) -> bool:
-    """Whether some table at the end of a chain of joins gives neither a column nor a
-    condition. (It still drops rows without a partner, which few questions mean.)"""
+def _unused_tables(select: exp.Select) -> list[str]:
+    """The tables at the end of a chain of joins that give neither a column nor a condition.
+    (They still drop rows without a partner, which few questions mean.)"""
     from sqlglot import exp
 
     joins = select.args.get("joins") or []
     source = select.args.get("from_") or select.args.get("from")
     if not joins or source is None or any(join.side for join in joins):
-        return False
+        return []
     tables = [source.this, *(join.this for join in joins)]
     if not all(isinstance(table, exp.Table) for table in tables):
-        return False
-    names = {table.alias_or_name.lower() for table in tables}
+        return []
+    names = {table.alias_or_name.lower(): table.name for table in tables}
     used: set[str] = set()
     linked: dict[str, int] = dict.fromkeys(names, 0)
     for node in select.walk():
         if isinstance(node, exp.Star):
-            return False  # SELECT *, count(*): every table counts
+            return []  # SELECT *, count(*): every table counts
         if not isinstance(node, exp.Column):
             continue
         name = node.table.lower()
         if not name:
-            return False  # nobody here knows whose it is
+            return []  # nobody here knows whose it is
         join = node.find_ancestor(exp.Join)
         if join is not None and join.parent is select:
             linked[name] = linked.get(name, 0) + 1
         else:
             used.add(name)
-    return any(name not in used and linked[name] < 2 for name in names)
+    return [table for name, table in names.items() if name not in used and linked[name] < 2]
 
 
 def _is_filter(select: exp.Select) -> bool:
@@ -256,7 +271,10 @@ def _is_filter(select: exp.Select) -> bool:
 
 
 def with_stored_values(
-    reading: Reading, database: Database, should_stop: ShouldStop | None = None
+    reading: Reading,
+    database: Database,
+    question: Question,
+    should_stop: ShouldStop | None = None,
 ) -> Reading | None:
     """`reading` with the nearest stored value in place of each text that its column does not
     hold ('NYC' -> 'New York City'). None where there is none, or where it finds no rows."""
@@ -291,7 +309,7 @@ def with_stored_values(
         return None
     sql = tree.sql(dialect="sqlite")
     candidate = replace(reading.candidate, sql=sql, verdict=check(sql, database))
-    signs, result = _try(candidate, database, LIMITS.seconds, should_stop)
+    signs, result = _try(candidate, database, question, LIMITS.seconds, should_stop)
     if result is None or not result.rows:
         return None
     return replace(

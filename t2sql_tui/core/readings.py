@@ -25,6 +25,7 @@ SIGNS: dict[Sign, str] = {
     "cross-product": "It pairs every row of one table with every row of another.",
     "unused-join": "It joins a table that it then makes no use of.",
     "unlinked-join": "It joins tables on columns that no key links.",
+    "fan-out": "It adds up some rows more than once, because a join repeats them.",
 }
 
 

@@ -323,8 +323,9 @@ class QueryResult:
 
 
 Sign = Literal[
-    "error", "timeout", "empty", "all-null", "cross-product", "unused-join", "unlinked-join"
-]
+    "error", "timeout", "empty", "all-null", "cross-product", "unused-join", "unlinked-join",
+    "fan-out",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,72 @@ def test_queries_without_a_fault_have_no_sign(shop) -> None:
         assert reading.signs == (), sql
 
 
+JOINED = "customer JOIN sale ON sale.customer_id = customer.id"
+
+
+def test_a_joined_table_that_filters_or_is_asked_for_is_used(shop) -> None:
+    for sql, question in (
+        (f"SELECT name FROM customer EXCEPT SELECT customer.name FROM {JOINED}", "Who is idle?"),
+        (f"SELECT name FROM customer INTERSECT SELECT customer.name FROM {JOINED}", "Who?"),
+        (f"SELECT name FROM customer WHERE id IN (SELECT customer.id FROM {JOINED})", "Who?"),
+        (f"SELECT DISTINCT customer.name FROM {JOINED}", "Which customers have sales?"),
+    ):
+        (reading,) = read(shop, sql, question=question)
+        assert "unused-join" not in reading.signs, sql
+    left = f"SELECT customer.name FROM {JOINED} EXCEPT SELECT name FROM customer WHERE id = 1"
+    (reading,) = read(shop, left, question="Who?")
+    assert reading.signs == ("unused-join",)
+
+
+@pytest.mark.parametrize(
+    ("sql", "repeats"),
+    [
+        (f"SELECT avg(customer.id) FROM {JOINED} WHERE sale.price > 0", True),  # Ada twice
+        ("SELECT sum(c.id + 1) FROM customer c JOIN sale s ON s.customer_id = c.id", True),
+        (f"SELECT city, sum(customer.id) FROM {JOINED} GROUP BY city", True),
+        (f"SELECT name FROM {JOINED} GROUP BY name HAVING avg(customer.id) > 0", True),
+        ("SELECT city FROM customer WHERE 2 > (SELECT avg(customer.id) FROM customer, sale)", True),
+        (f"SELECT avg(customer.id) FROM {JOINED} WHERE sale.price > 10", False),  # each once
+        (f"SELECT avg(DISTINCT customer.id) FROM {JOINED}", False),
+        (f"SELECT avg(customer.id) FROM {JOINED} GROUP BY sale.id", False),
+        (f"SELECT max(customer.id), count(customer.id) FROM {JOINED}", False),
+        (f"SELECT sum(price) FROM {JOINED}", False),
+        (f"SELECT sum(customer.id * sale.price) FROM {JOINED}", False),  # of each pair
+        (f"SELECT avg(customer.id) FROM {JOINED} GROUP BY 1", False),  # fails anyway
+        ("SELECT avg(c.n) FROM (SELECT id AS n FROM customer) AS c JOIN sale", False),  # not known
+        ("SELECT avg(customer.id) FROM customer", False),
+    ],
+)
+def test_rows_that_a_join_repeats_are_added_up_too_often(shop, sql: str, repeats: bool) -> None:
+    (reading,) = read(shop, sql, question="customers and sales")
+    assert ("fan-out" in reading.signs) == repeats
+    assert ("more than once" in doubts(reading)) == repeats
+
+
+def test_repeated_rows_of_odd_tables(tmp_path) -> None:
+    path = tmp_path / "odd.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            'CREATE TABLE "no key" ("a ""b" INT); CREATE TABLE x (y INT);'
+            "CREATE TABLE pair (k INT, l INT, v INT, PRIMARY KEY (k, l)) WITHOUT ROWID;"
+            "CREATE VIEW seen AS SELECT * FROM pair;"
+            'INSERT INTO "no key" VALUES (1); INSERT INTO x VALUES (1), (1);'
+            "INSERT INTO pair VALUES (1, 1, 5), (1, 2, 5);"
+        )
+    connection.close()
+    with open_database(path) as database:
+        for sql, repeats in {
+            'SELECT sum("no key"."a ""b") FROM "no key" JOIN x ON x.y = "no key"."a ""b"': True,
+            'SELECT sum("a ""b") FROM "no key" LEFT JOIN x ON x.y = 2': False,
+            "SELECT sum(x.y) FROM pair LEFT JOIN x ON x.y = 2": False,  # no row of x at all
+            "SELECT sum(pair.v) FROM pair JOIN x ON x.y = pair.k": True,
+            "SELECT sum(x.y) FROM x JOIN pair ON x.y = pair.k AND pair.l = 1": False,
+            "SELECT sum(seen.v) FROM seen JOIN x ON x.y = seen.k": False,  # not known
+        }.items():
+            (reading,) = read(database, sql)
+            assert ("fan-out" in reading.signs) == repeats, sql
+
+
 def test_joins_that_no_key_says(tmp_path) -> None:
     path = tmp_path / "keys.sqlite"
     with sqlite3.connect(path) as connection:
