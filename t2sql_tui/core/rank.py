@@ -118,7 +118,7 @@ def _unused(
         names += [column.name for table in tables if table for column in table.columns]
     texts = [node.this for node in tree.find_all(exp.Literal) if node.is_string]
     used = ignored(database.schema, question, values, names, texts)
-    return *used, unsaid(question.text, sql)
+    return *used, unsaid(database.schema, question.text, sql)
 
 
 def _try(

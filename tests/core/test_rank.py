@@ -230,6 +230,19 @@ def test_the_direction_that_the_question_says(question, wrong, right, shop) -> N
     assert len(unsaid.unsaid) == 1 and said.unsaid == ()
 
 
+def test_names_should_be_shown_where_the_file_has_some(shop, tmp_path) -> None:
+    (ids,) = read(shop, "SELECT id FROM customer", question="The names of all buyers?")
+    (names,) = read(shop, "SELECT name FROM customer", question="The names of all buyers?")
+    assert ids.unsaid == ("names",) and names.unsaid == ()
+    path = tmp_path / "german.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE kunde (nr INTEGER, bezeichnung TEXT)")
+    connection.close()
+    with open_database(path) as database:
+        (reading,) = read(database, "SELECT nr FROM kunde", question="The names of all buyers?")
+    assert reading.unsaid == ()
+
+
 def test_a_stored_value_of_the_question_should_be_used(shop) -> None:
     question = "How many customers are from Paris?"
     every = "SELECT count(*) FROM customer"
