@@ -30,7 +30,8 @@ TABLES = 12  # of a schema at most, or its prompt crowds out the questions
 @dataclass(frozen=True, slots=True)
 class Field:
     """A column, as stored and as a question calls it. `verb` is what happened on a date
-    ("booked"), `form` how dates and money are stored, `values` what texts may be."""
+    ("booked"), `form` how dates and money are stored, `values` what texts may be, `gaps` whether
+    some rows hold NULL where others hold one of them."""
 
     name: str
     words: str
@@ -38,6 +39,7 @@ class Field:
     form: str = ""
     verb: str = ""
     values: tuple[str, ...] = ()
+    gaps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,8 @@ class _Builder:
     def _texts(self, kind: str, options: Sequence[tuple[str, tuple[str, ...]]]) -> Field:
         """One of the columns of text in `options`, if nothing else goes by its name."""
         words, values = self.rng.choice([o for o in options if o[0] not in self.nouns])
-        return Field(self.name(words), words, kind, values=values)
+        gaps = self.rng.random() < 0.4
+        return Field(self.name(words), words, kind, values=values, gaps=gaps)
 
     def _flag(self, options: Sequence[str]) -> Field:
         words = self.rng.choice(options)
@@ -238,6 +241,8 @@ class _Builder:
 
     def _value(self, field: Field) -> Any:
         rng = self.rng
+        if field.gaps and rng.random() < 0.12:
+            return None
         match field.kind:
             case "category":
                 weights = range(len(field.values) + 2, 2, -1)

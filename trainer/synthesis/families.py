@@ -18,6 +18,6 @@ FAMILIES: dict[str, Callable[[Writer], Draft | None]] = {
         joins.revenue, groups.buckets, rows.text, rows.whole_row, groups.side_by_side, rows.view,
         rows.fill_in, rows.days, rows.above_average, joins.last_time, joins.zero_included,
         joins.distinct_things, joins.across_tables, joins.owners, rows.newest, groups.by_two,
-        groups.group_counts,
+        groups.group_counts, groups.known_groups, groups.leaders, rows.either,
     )
 }  # fmt: skip

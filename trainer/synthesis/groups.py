@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from t2sql_tui.core.names import quote_identifier
 from trainer.synthesis.dates import in_year, month_of, year_of
+from trainer.synthesis.vocabulary import an, plural
 from trainer.synthesis.writer import Condition, Draft, Writer, literal, rounded, where
 
 
@@ -98,13 +99,21 @@ def share(w: Writer) -> Draft | None:
     digits = w.rng.choice((0, 1, 1, 2))
     places = {0: "", 1: "one decimal", 2: "two decimals"}[digits]
     places = f", {w.pick('rounded to', 'with')} {places}" if places else ""
+    percent = rounded(f"100.0 * sum({condition.sql}) / count(*)", digits or None)
+    sql = f"SELECT {percent} {w.tables(entity)}"
+    if some := w.maybe(entity, 0.35, condition.about):
+        question = w.pick(
+            f"Of the {entity.many} that {some[0].tail}, what percentage {condition.tail}{places}?",
+            w.tell(f"the percentage of the {entity.many} that {some[0].tail} which "
+                   f"{condition.tail}{places}"),
+        )  # fmt: skip
+        return Draft(question, sql + where(some), (sql,))
     question = w.pick(
         f"What percentage of the {entity.many} {condition.tail}{places}?",
         w.tell(f"the percentage of {entity.many} that {condition.tail}{places}"),
         f"What share of all {entity.many}, in percent, {condition.tail}{places}?",
     )
-    percent = rounded(f"100.0 * sum({condition.sql}) / count(*)", digits or None)
-    return Draft(question, f"SELECT {percent} {w.tables(entity)}")
+    return Draft(question, sql)
 
 
 def share_per_group(w: Writer) -> Draft | None:
@@ -256,6 +265,110 @@ def top_in_group(w: Writer) -> Draft | None:
     )
 
 
+def known_groups(w: Writer) -> Draft | None:
+    """Counts, totals or shares of groups, without those of which the group is not known."""
+    event, (money,) = w.event, w.event.of("money")
+    fields = [f for f in event.of("category", "untidy") if f.gaps]
+    if not fields:
+        return None
+    field = w.rng.choice(fields)
+    column, words = event.column(field.name), field.words
+    key, shown = column, words
+    if field.kind == "untidy":
+        key, shown = f"lower(trim({column}))", f"{words} (in lower case, without spaces around it)"
+    value, what = "count(*)", f"number of {event.many}"
+    kind = w.rng.random()
+    if kind < 0.3:
+        function, name = w.rng.choice((("sum", "total"), ("avg", "average")))
+        value, asked = w.total(money, event.column(money.name), function, inside=True)
+        what = f"{name} {money.words}{asked} of the {event.many}"
+    elif kind < 0.55 and (condition := w.condition(event, "flag", "end", "date")):
+        value = f"round(100.0 * sum({condition.sql}) / count(*), 1)"
+        what = f"percentage of {event.many} that {condition.tail}, to one decimal"
+    but = w.pick(
+        f"leave out {event.many} without {an(words)}", f"skip those that have no {words}",
+        f"ignore the {event.many} whose {words} is not known",
+        f"not counting missing {plural(words)}", f"only where there is {an(words)}",
+    )  # fmt: skip
+    question = w.pick(
+        w.show(f"the {what} for each {shown}; {but}").rstrip("?.") + ".",
+        f"For each {shown}, show the {what}; {but}.",
+        f"{what[0].upper()}{what[1:]} per {shown}, {but}",
+    )
+    sql = f"SELECT {key}, {value} {w.tables(event)}"
+    return Draft(
+        question, f"{sql} WHERE {column} IS NOT NULL GROUP BY {key}", (f"{sql} GROUP BY {key}",)
+    )
+
+
+def leaders(w: Writer) -> Draft | None:
+    """Of each group the member with the most rows or the highest total: a rank of totals."""
+    event, thing, line = w.event, w.thing, w.line
+    members, field = (event, thing), w.field(event, "category")
+    member, shown, counted = thing, f"{thing.called} of the {thing.one}", event
+    key, select, name = thing.column(thing.key), w.name_of(thing), thing.label[0].name
+    kind = w.rng.random()
+    if thing.parent and thing.parent.one != thing.one and kind < 0.4:
+        owner = thing.parent
+        members = (event, thing, owner)
+        group, group_select = owner.column(owner.key), w.name_of(owner)
+        group_words, group_shown, group_name = owner.one, owner.called, owner.label[0].name
+    elif (own := w.field(thing, "category")) and kind < 0.6:
+        group = group_select = thing.column(own.name)
+        group_words = group_shown = f"{thing.one} {own.words}"
+        group_name = own.name
+    elif field:
+        group = group_select = event.column(field.name)
+        group_words = group_shown = field.words
+        group_name = field.name
+        if kind > 0.8:  # which sort of line is most frequent there
+            (sort,) = line.of("category")
+            members, member, shown, counted = (line, event), line, sort.words, line
+            key = select = line.column(sort.name)
+            name = sort.name
+    else:
+        return None
+    if group_name.lower() == name.lower():
+        return None
+    value, words = "count(*)", f"number of {counted.many}"
+    most = f"the most {counted.many}"
+    if w.rng.random() < 0.5:
+        if member is line:
+            (amount,) = line.of("number")
+            value, words = f"sum({line.column(amount.name)})", f"total {amount.words}"
+        else:
+            (money,) = event.of("money")
+            value, words = f"sum({event.column(money.name)})", f"total {money.words}"
+        most = f"the highest {words}"
+    found = w.maybe(event, 0.4, group_words)
+    only = f", counting only {event.many} that {found[0].tail}" if found else ""
+    count = w.rng.choice((1, 1, 2, 3))
+    one = member.one if member is thing else shown
+    which = f"the {one} with {most}"
+    if count > 1:
+        number = w.pick(str(count), {2: "two", 3: "three"}[count])
+        which = f"the {number} {plural(one)} with {most}"
+    question = w.pick(
+        f"For each {group_words}, show {which}{only}: the {group_shown}, the {shown} and the "
+        f"{words}.",
+        f"Within each {group_words}, find {which}{only}. Show {group_shown}, {shown} and {words}.",
+        f"In each {group_words}, which {one if count == 1 else plural(one)} "
+        f"{'has' if count == 1 else 'have'} {most}{only}? List the {group_shown}, the {shown} and "
+        f"the {words}.",
+        w.show(f"{which} in each {group_words}{only}, with {group_shown}, {shown} and {words}"),
+    )
+    if count > 1 and "In each" in question:
+        question = question.replace(most, f"{most} (the top {count})", 1)
+    columns = ", ".join(map(quote_identifier, (group_name, name)))
+    return Draft(
+        question,
+        f"WITH ranked AS (SELECT {group_select}, {select}, {value} AS amount, rank() OVER "
+        f"(PARTITION BY {group} ORDER BY {value} DESC) AS place {w.tables(*members)}{where(found)} "
+        f"GROUP BY {', '.join(dict.fromkeys((group, key)))}) "
+        f"SELECT {columns}, amount FROM ranked WHERE place <= {count}".replace("<= 1", "= 1"),
+    )
+
+
 def per_period(w: Writer) -> Draft | None:
     """Counts or sums by month or year, in order."""
     event, (start,) = w.event, w.event.of("date")
@@ -333,7 +446,7 @@ def running_total(w: Writer) -> Draft | None:
     question = w.pick(
         f"Show each {unit}, {f'the {words}, ' if both else ''}and the running total of "
         f"{'that' if both else f'the {words}'}, in order of time.",
-        f"For every {unit} in order: {f'the {words}, ' if both else ''}and "
+        f"For every {unit} in order: {f'the {words}, and ' if both else ''}"
         f"{'its' if both else 'the'} cumulative total{'' if both else f' of the {words}'}.",
         f"How does the {words} add up {unit} by {unit}? List the {unit}"
         f"{', the value' if both else ''} and the running total, oldest first.",
@@ -369,12 +482,15 @@ def _totals(w: Writer) -> tuple[str, str, int | None, str]:
     if unit == "month":
         year = w.rng.randint(2021, 2024)
         where, when = f" WHERE {in_year(column, start.form, year)}", f" in {year}"
+    found = w.maybe(event, 0.35, start.words, money.words)
+    if found:
+        where += f"{' AND' if where else ' WHERE'} {found[0].sql}"
     value, digits = "count(*)", None
-    words = f"number of {event.many} {start.verb}{when}"
+    words = f"number of {event.many} {start.verb}{when}{w.that(found)}"
     if w.rng.random() < 0.5:
         value, digits, asked = w.amount(money, f"sum({event.column(money.name)})")
         asked = asked and f" ({asked})"
-        words = f"total {money.words}{asked} of the {event.many} {start.verb}{when}"
+        words = f"total {money.words}{asked} of the {event.many} {start.verb}{when}{w.that(found)}"
     query = (
         f"WITH totals AS (SELECT {period} AS period, {value} AS amount {w.tables(event)}{where} "
         f"GROUP BY {period})"

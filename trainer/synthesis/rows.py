@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from trainer.synthesis.dates import day_of, in_order
 from trainer.synthesis.vocabulary import an
-from trainer.synthesis.writer import Draft, Writer, literal, tails, where
+from trainer.synthesis.writer import Condition, Draft, Writer, literal, tails, where
 
 
 def missing_count(w: Writer) -> Draft | None:
@@ -29,6 +29,31 @@ def count_of_two(w: Writer) -> Draft | None:
     entity = w.pick_entity()
     found = w.conditions(entity, 2)
     return w.count(entity, found) if len(found) == 2 else None
+
+
+def either(w: Writer) -> Draft | None:
+    """One condition or another, often what is missing or what a column says."""
+    entity = w.pick_entity()
+    ends = entity.of("end")
+    if ends and w.rng.random() < 0.5:
+        column = entity.column(ends[0].name)
+        found = [
+            Condition(f"have not been {ends[0].verb}", f"{column} IS NULL", ends[0].words),
+            w.dated(ends[0], column, "year", "before", "after"),
+        ]
+    else:
+        found = w.conditions(entity, 2)
+    if len(found) != 2:
+        return None
+    tail = " or ".join(c.tail for c in found)
+    condition = " OR ".join(c.sql for c in found)
+    if w.rng.random() < 0.6:
+        question = w.how_many(entity.many, tail)
+        return Draft(question, f"SELECT count(*) {w.tables(entity)} WHERE {condition}")
+    return Draft(
+        w.show(f"{w.names(entity)} of the {entity.many} that {tail}"),
+        f"SELECT {w.name_of(entity)} {w.tables(entity)} WHERE {condition}",
+    )
 
 
 def untidy_count(w: Writer) -> Draft | None:
