@@ -112,7 +112,6 @@ def _fit(config: Config, folder: Path, state, resume: bool, say: Say, quiet: boo
     trainer = _make_trainer(
         model, tokenizer, items, rows, sample, config, base, folder, end, log, say, quiet
     )
-    started = time.monotonic()
 
     def keep() -> None:
         if state.is_main_process and log.best() is None:  # else the best so far is kept
@@ -132,7 +131,7 @@ def _fit(config: Config, folder: Path, state, resume: bool, say: Say, quiet: boo
         ) from error
     best = log.best() or {}
     if state.is_main_process:
-        _finish(folder, started, log)
+        _finish(folder, log)
     result = Fitted(folder, folder / _result_name(config), best)
     say(_verdict_line(result, log))
     return result
@@ -676,13 +675,16 @@ def _write_predictions(folder: Path, step: int, predictions) -> None:
     target.write_text("".join(lines), encoding="utf-8")
 
 
-def _finish(folder: Path, started: float, log: _Log) -> None:
+def _finish(folder: Path, log: _Log) -> None:
     from trainer.report import plot_run
 
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     run["best"] = log.best()
-    run["minutes"] = round(sum(row["seconds"] for row in log.steps()) / 60, 2)
-    run["minutes_with_measuring"] = round((time.monotonic() - started) / 60, 2)
+    # Of all its processes: a resumed run's log goes on.
+    seconds = sum(row["seconds"] for row in log.steps())
+    measuring = sum(row["eval_seconds"] for row in log.measurements())
+    run["minutes"] = round(seconds / 60, 2)
+    run["minutes_with_measuring"] = round((seconds + measuring) / 60, 2)
     run["memory_gib"] = peak_memory_gib()
     write_json(folder / "run.json", run)
     plot_run(folder)

@@ -157,6 +157,8 @@ def test_a_killed_run_resumes_with_the_losses_of_an_unbroken_one(settings, tmp_p
         for folder in (whole.folder, broken)
     ]
     assert measured[0] == measured[1] and [step for step, _ in measured[0]] == [0, 6, 12, 18, 20]
+    told = json.loads((broken / "run.json").read_text())  # of both processes together
+    assert told["minutes_with_measuring"] >= told["minutes"] > 0
 
 
 def read(folder: Path) -> list[dict]:
