@@ -349,6 +349,11 @@ _PHRASES = tuple(
         (r"\bbetween \d", r"between|>"),
         (r"\beither\b", r"\bor\b|\bunion\b|\bin\b"),
         (r"\bboth\b", r"\bintersect\b|\band\b|\bin\b|,"),
+        (r"\brounded\b|\b(?:one|two|three|\d) decimals?\b", r"round|printf|format|cast"),
+        (
+            r"\b(?:leav(?:e|ing) out|skip|ignore)\b(?! (?:upper |lower )*case)",
+            r"\bnot\b|!=|<>|>|\bexcept\b|\bin\b|\bis\b",
+        ),
     )
 )  # fmt: skip
 # Gold SQL about names lacks these words in 59 of 2,472 such questions.

@@ -220,6 +220,9 @@ def test_what_the_question_names_should_be_used(shop) -> None:
         ("customers sorted by city", "", "ORDER BY city"),
         ("customers in descending order of city", "ORDER BY city", "ORDER BY city DESC"),
         ("customers without any city", "HAVING count(city) > 0", "HAVING city IS NULL"),
+        ("customers, rounded to two decimals", "ORDER BY avg(id)", "ORDER BY round(avg(id), 2)"),
+        ("customers per city; leave out unknown cities", "", "HAVING city IS NOT NULL"),
+        ("customers by month, ignore case, skip Paris", "", "HAVING city <> 'Paris'"),
         ("customer names that start with A", "HAVING name = 'A'", "HAVING name LIKE 'A%'"),
     ],
 )
