@@ -13,7 +13,7 @@ from t2sql_tui.core.dates import with_read_dates
 from t2sql_tui.core.guard import Guard
 from t2sql_tui.core.joins import with_linked_joins
 from t2sql_tui.core.prompt import build_prompt, extract_sql
-from t2sql_tui.core.rank import read, with_stored_values
+from t2sql_tui.core.rank import read, with_rows_once, with_stored_values
 from t2sql_tui.core.types import (
     Allows,
     Answer,
@@ -109,7 +109,7 @@ def _compare(
 ) -> tuple[Reading, ...]:
     """The readings of a generation, dates read as they are stored and tables joined as the
     keys say; where the best finds no rows, with the one that looks for the nearest stored
-    values instead."""
+    values instead; where it adds up repeated rows, with the one that takes each once."""
     candidates = [
         with_linked_joins(
             with_read_dates(candidate, database, should_stop), database, should_stop
@@ -125,7 +125,7 @@ def _compare(
         stored = with_stored_values(best, database, question, should_stop)
         if stored:
             return (stored, replace(best, votes=0, share=0.0), *readings[1:])
-    return readings
+    return with_rows_once(readings, database, question, values, should_stop)
 
 
 @lru_cache(maxsize=4)

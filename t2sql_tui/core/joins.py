@@ -159,6 +159,43 @@ def fans_out(
     return False
 
 
+def rows_once(candidate: Candidate, database: Database) -> Candidate | None:
+    """`candidate` where each row of the table that is added up counts once, the joins being no
+    more than a filter; `mended` says so. None for groups, and where other tables are shown."""
+    from sqlglot import exp
+
+    query = candidate.verdict
+    tree = parse(query.sql) if isinstance(query, CheckedQuery) else None
+    if not isinstance(tree, exp.Select) or any(
+        tree.args.get(part) for part in ("with_", "with", "group", "having", "distinct")
+    ):
+        return None
+    source = tree.args.get("from_") or tree.args.get("from")
+    nodes = [source.this, *(join.this for join in tree.args.get("joins") or ())] if source else []
+    tables = {node.alias_or_name.lower(): database.schema.table(node.name) for node in nodes}
+    if None in tables.values() or any(True for _ in tree.find_all(exp.Star)):
+        return None
+    shown = {_owner(expression, tables) for expression in tree.expressions}
+    owner = shown.pop() if len(shown) == 1 else ""
+    if not owner:
+        return None
+    (node,) = (node for node in nodes if node.alias_or_name.lower() == owner)
+    keys = [c.name for c in tables[owner].columns if c.primary_key]
+    key = exp.column(keys[0] if len(keys) == 1 else "rowid", table=node.alias_or_name, quoted=True)
+    inner = exp.select(key.copy())
+    outer = tree.copy()
+    for part in ("from", "from_", "joins", "where"):
+        inner.set(part, outer.args.get(part))
+        outer.set(part, None)
+    outer = outer.from_(node.copy()).where(key.isin(inner))
+    sql = outer.sql(dialect="sqlite")
+    verdict = check(sql, database)
+    if not isinstance(verdict, CheckedQuery):
+        return None
+    said = f"Each row of {tables[owner].name} counts once, whatever it is joined with."
+    return replace(candidate, sql=sql, verdict=verdict, mended=(*candidate.mended, said))
+
+
 def _added_up(select: exp.Select) -> Iterator[exp.Expression]:
     """The sums and averages of `select` itself that repeated rows change."""
     from sqlglot import exp

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from t2sql_tui.core.check import check, parse
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
-from t2sql_tui.core.joins import fans_out, has_unlinked_join
+from t2sql_tui.core.joins import fans_out, has_unlinked_join, rows_once
 from t2sql_tui.core.linking import ignored, unsaid, words
 from t2sql_tui.core.types import (
     Candidate,
@@ -267,7 +267,30 @@ def _is_filter(select: exp.Select) -> bool:
     return isinstance(parent, (exp.Intersect, exp.In, exp.Exists))
 
 
-# --- a value that is not stored -----------------------------------------------------
+# --- readings that no candidate has -------------------------------------------------
+
+
+def with_rows_once(
+    readings: tuple[Reading, ...],
+    database: Database,
+    question: Question,
+    values: Sequence[ValueMatch] = (),
+    should_stop: ShouldStop | None = None,
+) -> tuple[Reading, ...]:
+    """`readings`, after the best of which comes one that takes each row once where the best adds
+    up rows that a join repeats: nobody but the person knows which is meant. As they are where
+    there is no such SQL, or another has the same rows."""
+    best, *others = readings
+    candidate = rows_once(best.candidate, database) if "fan-out" in best.signs else None
+    if candidate is None:
+        return readings
+    signs, result = _try(candidate, database, question, LIMITS.seconds, should_stop)
+    known = [_rows_key(reading.result) for reading in readings if reading.result]
+    if result is None or _rows_key(result) in known:
+        return readings
+    unused = _unused(candidate.sql, database, question, values)
+    return best, Reading(candidate, 0, 0.0, signs, result, (), *unused), *others
+
 
 
 def with_stored_values(

@@ -339,7 +339,8 @@ class Reading:
     more; `unsaid` are phrases ("never", "at most 2") for which it has nothing of what SQL says.
     `result` holds the first rows; None where the SQL was not run or failed. `replaced` are
     texts that nothing stored equals, with the nearest stored ones that stand in their place;
-    the SQL as it was written is then a reading of its own, without votes.
+    the SQL as it was written is then a reading of its own, without votes; so is one that takes
+    each row once where a join repeats what the best adds up.
     """
 
     candidate: Candidate

@@ -121,6 +121,42 @@ def test_rows_that_a_join_repeats_are_added_up_too_often(shop, sql: str, repeats
     assert ("more than once" in doubts(reading)) == repeats
 
 
+@pytest.mark.parametrize(
+    ("sql", "once"),
+    [
+        (f"SELECT avg(customer.id) FROM {JOINED} WHERE sale.price > 0", ((1.5,),)),
+        ("SELECT sum(c.id + 1) FROM customer c JOIN sale s ON s.customer_id = c.id", ((5,),)),
+        (f"SELECT avg(id), max(customer.id) FROM {JOINED.replace('sale.id', 'id')}", None),  # whose?
+        (f"SELECT name, sum(customer.id) FROM {JOINED} GROUP BY city", None),
+        (f"SELECT avg(customer.id), count(*) FROM {JOINED}", None),
+        (f"SELECT avg(customer.id), sum(sale.price) FROM {JOINED}", None),
+        (f"SELECT name FROM {JOINED} GROUP BY name HAVING avg(customer.id) > 0", None),
+    ],
+)
+def test_a_reading_that_takes_repeated_rows_once(shop, sql: str, once) -> None:
+    readings = read(shop, sql, "SELECT 42", question="customers and sales")
+    found = rank.with_rows_once(readings, shop, Question("customers and sales"))
+    if once is None:
+        assert found == readings
+        return
+    best, other, last = found
+    assert (best, last) == readings
+    assert other.result.rows == once and other.votes == 0 and "fan-out" not in other.signs
+    assert other.candidate.mended == (
+        "Each row of customer counts once, whatever it is joined with.",
+    )
+    again = rank.with_rows_once(found, shop, Question("customers and sales"))
+    assert again == found  # another reading has these rows
+
+
+def test_an_answer_offers_to_take_repeated_rows_once(shop) -> None:
+    sql = f"SELECT avg(customer.id) FROM {JOINED}"
+    backend = ScriptedBackend(replies=[sql])
+    answer = ask(Question("The mean id of customers with sales?"), shop, backend, compare=True)
+    assert [r.candidate.sql.count("IN (SELECT") for r in answer.readings] == [0, 1]
+    assert answer.candidate.sql == sql and "more than once" in summary(answer)
+
+
 def test_repeated_rows_of_odd_tables(tmp_path) -> None:
     path = tmp_path / "odd.sqlite"
     with sqlite3.connect(path) as connection:

@@ -64,7 +64,7 @@ class Version:
         else:
             count = f"{len(result.rows):,}{'+' if result.truncated else ''}"
             found = f"{count} row{'' if count == '1' else 's'}"
-        return f"{found} · {self.reading.votes} of {candidates}"
+        return f"{found} · {self.reading.votes} of {candidates}" if self.reading.votes else found
 
 
 def versions(answer: Answer, database: Database) -> tuple[Version, ...]:
@@ -201,7 +201,8 @@ class ReadingsPane(Vertical):
         if self.place or (self.asks and not self.asking):
             total = sum(reading.votes for reading in self.answer.readings)
             words = f"Reading {self.place + 1} of {readings}"
-            words += f" ({version.reading.votes} of {total} candidates). "
+            votes = version.reading.votes  # none where no candidate says so as it stands
+            words += f" ({votes} of {total} candidates). " if votes else ". "
             words += " ".join([*changes(version.reading), doubts(version.reading)])
             return words.strip(), "o shows the next", warned
         words = summary(self.answer)
