@@ -126,7 +126,7 @@ def test_rows_that_a_join_repeats_are_added_up_too_often(shop, sql: str, repeats
     [
         (f"SELECT avg(customer.id) FROM {JOINED} WHERE sale.price > 0", ((1.5,),)),
         ("SELECT sum(c.id + 1) FROM customer c JOIN sale s ON s.customer_id = c.id", ((5,),)),
-        (f"SELECT avg(id), max(customer.id) FROM {JOINED.replace('sale.id', 'id')}", None),  # whose?
+        (f"SELECT avg(id), max(customer.id) FROM {JOINED.replace('sale.id', 'id')}", None),
         (f"SELECT name, sum(customer.id) FROM {JOINED} GROUP BY city", None),
         (f"SELECT avg(customer.id), count(*) FROM {JOINED}", None),
         (f"SELECT avg(customer.id), sum(sale.price) FROM {JOINED}", None),
