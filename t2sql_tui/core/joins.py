@@ -181,7 +181,8 @@ def rows_once(candidate: Candidate, database: Database) -> Candidate | None:
         return None
     (node,) = (node for node in nodes if node.alias_or_name.lower() == owner)
     keys = [c.name for c in tables[owner].columns if c.primary_key]
-    key = exp.column(keys[0] if len(keys) == 1 else "rowid", table=node.alias_or_name, quoted=True)
+    names = keys[0] if len(keys) == 1 else "rowid", node.alias_or_name
+    key = exp.column(*(exp.to_identifier(n, quoted=quote_identifier(n) != n) for n in names))
     inner = exp.select(key.copy())
     outer = tree.copy()
     for part in ("from", "from_", "joins", "where"):
