@@ -124,20 +124,13 @@ def fans_out(
     up in the rows; False where that takes too long."""
     from sqlglot import exp
 
-    source = select.args.get("from_") or select.args.get("from")
-    joins = select.args.get("joins") or []
     group = select.args.get("group")
     keys = group.expressions if group else []
-    if not joins or source is None or any(isinstance(key, exp.Literal) for key in keys):
+    stored = _joined(select, database.schema)
+    if len(stored) < 2 or any(isinstance(key, exp.Literal) for key in keys):
         return False
-    stored = {}
-    for node in (source.this, *(join.this for join in joins)):
-        table = database.schema.table(node.name) if isinstance(node, exp.Table) else None
-        if table is None:
-            return False
-        stored[node.alias_or_name.lower()] = table
     for owner in {_owner(added, stored) for added in _added_up(select)} - {""}:
-        table = stored[owner]
+        table = stored[owner][1]
         if table.kind != "table":
             continue
         row = [
@@ -166,21 +159,16 @@ def rows_once(candidate: Candidate, database: Database) -> Candidate | None:
 
     query = candidate.verdict
     tree = parse(query.sql) if isinstance(query, CheckedQuery) else None
-    if not isinstance(tree, exp.Select) or any(
-        tree.args.get(part) for part in ("with_", "with", "group", "having", "distinct")
-    ):
+    parts = ("with_", "with", "group", "having", "distinct")
+    if not isinstance(tree, exp.Select) or any(tree.args.get(part) for part in parts):
         return None
-    source = tree.args.get("from_") or tree.args.get("from")
-    nodes = [source.this, *(join.this for join in tree.args.get("joins") or ())] if source else []
-    tables = {node.alias_or_name.lower(): database.schema.table(node.name) for node in nodes}
-    if None in tables.values() or any(True for _ in tree.find_all(exp.Star)):
+    stored = _joined(tree, database.schema)
+    shown = {_owner(expression, stored) for expression in tree.expressions}
+    added = {_owner(expression, stored) for expression in _added_up(tree)}
+    if shown != added or len(added) != 1 or "" in added or tree.find(exp.Star):
         return None
-    shown = {_owner(expression, tables) for expression in tree.expressions}
-    owner = shown.pop() if len(shown) == 1 else ""
-    if not owner:
-        return None
-    (node,) = (node for node in nodes if node.alias_or_name.lower() == owner)
-    keys = [c.name for c in tables[owner].columns if c.primary_key]
+    node, table = stored[added.pop()]
+    keys = [c.name for c in table.columns if c.primary_key]
     names = keys[0] if len(keys) == 1 else "rowid", node.alias_or_name
     key = exp.column(*(exp.to_identifier(n, quoted=quote_identifier(n) != n) for n in names))
     inner = exp.select(key.copy())
@@ -193,8 +181,23 @@ def rows_once(candidate: Candidate, database: Database) -> Candidate | None:
     verdict = check(sql, database)
     if not isinstance(verdict, CheckedQuery):
         return None
-    said = f"Each row of {tables[owner].name} counts once, whatever it is joined with."
+    said = f"Each row of {table.name} counts once, whatever it is joined with."
     return replace(candidate, sql=sql, verdict=verdict, mended=(*candidate.mended, said))
+
+
+def _joined(select: exp.Select, schema: Schema) -> dict[str, tuple[exp.Table, Table]]:
+    """The tables of FROM by what they are called; none where something else stands there."""
+    from sqlglot import exp
+
+    source = select.args.get("from_") or select.args.get("from")
+    nodes = [source.this, *(join.this for join in select.args.get("joins") or ())] if source else []
+    stored = {}
+    for node in nodes:
+        table = schema.table(node.name) if isinstance(node, exp.Table) else None
+        if table is None:
+            return {}
+        stored[node.alias_or_name.lower()] = node, table
+    return stored
 
 
 def _added_up(select: exp.Select) -> Iterator[exp.Expression]:
@@ -206,14 +209,14 @@ def _added_up(select: exp.Select) -> Iterator[exp.Expression]:
             yield node
 
 
-def _owner(added: exp.Expression, stored: dict[str, Table]) -> str:
+def _owner(added: exp.Expression, stored: dict[str, tuple[exp.Table, Table]]) -> str:
     """What the one table is called whose columns are added up; "" for several, or none."""
     from sqlglot import exp
 
     owners = set()
     for column in added.find_all(exp.Column):
         owners |= {column.table.lower()} if column.table else {
-            called for called, table in stored.items()
+            called for called, (_, table) in stored.items()
             if any(c.name.lower() == column.name.lower() for c in table.columns)
         }  # fmt: skip
     return owners.pop() if len(owners) == 1 and owners <= set(stored) else ""

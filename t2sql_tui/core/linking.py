@@ -396,11 +396,11 @@ def ignored(
 def unsaid(schema: Schema, question: str, sql: str) -> tuple[str, ...]:
     """The phrases of `question` ("never", "more than") for which `sql` has none of the
     constructions that SQL has for them, and "names" where the schema calls something so."""
-    asked, called = _NAMES
+    _, called = _NAMES
     named = any(called.search(column.name) for table in schema.tables for column in table.columns)
     return tuple(
         phrase.group().lower()
-        for said, construction in (*_PHRASES, *[(asked, called)] * named)
+        for said, construction in ((*_PHRASES, _NAMES) if named else _PHRASES)
         if (phrase := said.search(question)) and not construction.search(sql)
     )
 

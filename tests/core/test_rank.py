@@ -129,6 +129,7 @@ def test_rows_that_a_join_repeats_are_added_up_too_often(shop, sql: str, repeats
         (f"SELECT avg(id), max(customer.id) FROM {JOINED.replace('sale.id', 'id')}", None),
         (f"SELECT name, sum(customer.id) FROM {JOINED} GROUP BY city", None),
         (f"SELECT avg(customer.id), count(*) FROM {JOINED}", None),
+        (f"SELECT name FROM {JOINED} WHERE 0 < (SELECT avg(customer.id) FROM {JOINED})", None),
         (f"SELECT avg(customer.id), sum(sale.price) FROM {JOINED}", None),
         (f"SELECT name FROM {JOINED} GROUP BY name HAVING avg(customer.id) > 0", None),
     ],
