@@ -154,18 +154,22 @@ def fans_out(
 
 def rows_once(candidate: Candidate, database: Database) -> Candidate | None:
     """`candidate` where each row of the table that is added up counts once, the joins being no
-    more than a filter; `mended` says so. None for groups, and where other tables are shown."""
+    more than a filter; `mended` says so. None where other tables are shown or grouped by."""
     from sqlglot import exp
 
     query = candidate.verdict
     tree = parse(query.sql) if isinstance(query, CheckedQuery) else None
-    parts = ("with_", "with", "group", "having", "distinct")
+    parts = ("with_", "with", "distinct")
     if not isinstance(tree, exp.Select) or any(tree.args.get(part) for part in parts):
         return None
     stored = _joined(tree, database.schema)
-    shown = {_owner(expression, stored) for expression in tree.expressions}
+    called = {shown.alias for shown in tree.expressions}
+    used = {_owner(column, stored) for e in tree.expressions for column in e.find_all(exp.Column)}
+    for part in filter(None, map(tree.args.get, ("group", "having", "order"))):
+        columns = (c for c in part.find_all(exp.Column) if c.table or c.name not in called)
+        used |= {_owner(column, stored) for column in columns}
     added = {_owner(expression, stored) for expression in _added_up(tree)}
-    if shown != added or len(added) != 1 or "" in added or tree.find(exp.Star):
+    if used != added or len(added) != 1 or "" in added or tree.find(exp.Star):
         return None
     node, table = stored[added.pop()]
     keys = [c.name for c in table.columns if c.primary_key]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
 from dataclasses import replace
 
 import pytest
@@ -13,7 +12,6 @@ from t2sql_tui.core import catalog
 from t2sql_tui.core.catalog import DEFAULT_MODEL, find_model
 from t2sql_tui.core.check import check
 from t2sql_tui.core.confidence import confidence, features, load_confidence, probability
-from t2sql_tui.core.database import open_database
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.types import Answer, Candidate, Generation, Prompt, Question, Reading
 
@@ -27,12 +25,8 @@ FITTED = {
 
 
 @pytest.fixture
-def shop(tmp_path):
-    path = tmp_path / "shop.sqlite"
-    with sqlite3.connect(path) as connection:
-        connection.executescript("CREATE TABLE a (id INTEGER); CREATE TABLE b (id INTEGER);")
-    connection.close()
-    with open_database(path) as database:
+def shop(opened):
+    with opened("CREATE TABLE a (id INTEGER); CREATE TABLE b (id INTEGER);") as database:
         yield database
 
 

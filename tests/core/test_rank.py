@@ -80,6 +80,7 @@ def test_queries_without_a_fault_have_no_sign(shop) -> None:
 
 
 JOINED = "customer JOIN sale ON sale.customer_id = customer.id"
+GROUPS = ("New York City", 1), ("Paris", 2)
 
 
 def test_a_joined_table_that_filters_or_is_asked_for_is_used(shop) -> None:
@@ -127,7 +128,9 @@ def test_rows_that_a_join_repeats_are_added_up_too_often(shop, sql: str, repeats
         (f"SELECT avg(customer.id) FROM {JOINED} WHERE sale.price > 0", ((1.5,),)),
         ("SELECT sum(c.id + 1) FROM customer c JOIN sale s ON s.customer_id = c.id", ((5,),)),
         (f"SELECT avg(id), max(customer.id) FROM {JOINED.replace('sale.id', 'id')}", None),
-        (f"SELECT name, sum(customer.id) FROM {JOINED} GROUP BY city", None),
+        (f"SELECT city, sum(customer.id) AS s FROM {JOINED} GROUP BY city ORDER BY s", GROUPS),
+        (f"SELECT city, sum(customer.id) FROM {JOINED} GROUP BY city HAVING max(price) > 0", None),
+        (f"SELECT price AS city, sum(customer.id) FROM {JOINED} GROUP BY city", None),
         (f"SELECT avg(customer.id), count(*) FROM {JOINED}", None),
         (f"SELECT name FROM {JOINED} WHERE 0 < (SELECT avg(customer.id) FROM {JOINED})", None),
         (f"SELECT avg(customer.id), sum(sale.price) FROM {JOINED}", None),
@@ -158,18 +161,14 @@ def test_an_answer_offers_to_take_repeated_rows_once(shop) -> None:
     assert answer.candidate.sql == sql and "more than once" in summary(answer)
 
 
-def test_repeated_rows_of_odd_tables(tmp_path) -> None:
-    path = tmp_path / "odd.sqlite"
-    with sqlite3.connect(path) as connection:
-        connection.executescript(
-            'CREATE TABLE "no key" ("a ""b" INT); CREATE TABLE x (y INT);'
-            "CREATE TABLE pair (k INT, l INT, v INT, PRIMARY KEY (k, l)) WITHOUT ROWID;"
-            "CREATE VIEW seen AS SELECT * FROM pair;"
-            'INSERT INTO "no key" VALUES (1); INSERT INTO x VALUES (1), (1);'
-            "INSERT INTO pair VALUES (1, 1, 5), (1, 2, 5);"
-        )
-    connection.close()
-    with open_database(path) as database:
+def test_repeated_rows_of_odd_tables(opened) -> None:
+    with opened(
+        'CREATE TABLE "no key" ("a ""b" INT); CREATE TABLE x (y INT);'
+        "CREATE TABLE pair (k INT, l INT, v INT, PRIMARY KEY (k, l)) WITHOUT ROWID;"
+        "CREATE VIEW seen AS SELECT * FROM pair;"
+        'INSERT INTO "no key" VALUES (1); INSERT INTO x VALUES (1), (1);'
+        "INSERT INTO pair VALUES (1, 1, 5), (1, 2, 5);"
+    ) as database:
         for sql, repeats in {
             'SELECT sum("no key"."a ""b") FROM "no key" JOIN x ON x.y = "no key"."a ""b"': True,
             'SELECT sum("a ""b") FROM "no key" LEFT JOIN x ON x.y = 2': False,
@@ -182,21 +181,17 @@ def test_repeated_rows_of_odd_tables(tmp_path) -> None:
             assert ("fan-out" in reading.signs) == repeats, sql
 
 
-def test_joins_that_no_key_says(tmp_path) -> None:
-    path = tmp_path / "keys.sqlite"
-    with sqlite3.connect(path) as connection:
-        connection.executescript(
-            "CREATE TABLE head (head_id INTEGER PRIMARY KEY, name TEXT);"
-            "CREATE TABLE department (department_id INTEGER PRIMARY KEY, title TEXT);"
-            "CREATE TABLE management (head INT REFERENCES head, dep INT REFERENCES department);"
-            "CREATE TABLE bonus (boss INT REFERENCES head, amount REAL);"
-            "CREATE TABLE loose (number INT, note TEXT);"
-            "INSERT INTO head VALUES (1, 'Ada'); INSERT INTO department VALUES (1, 'Tax');"
-            "INSERT INTO management VALUES (1, 1); INSERT INTO bonus VALUES (1, 5.0);"
-            "INSERT INTO loose VALUES (1, 'x');"
-        )
-    connection.close()
-    with open_database(path) as database:
+def test_joins_that_no_key_says(opened) -> None:
+    with opened(
+        "CREATE TABLE head (head_id INTEGER PRIMARY KEY, name TEXT);"
+        "CREATE TABLE department (department_id INTEGER PRIMARY KEY, title TEXT);"
+        "CREATE TABLE management (head INT REFERENCES head, dep INT REFERENCES department);"
+        "CREATE TABLE bonus (boss INT REFERENCES head, amount REAL);"
+        "CREATE TABLE loose (number INT, note TEXT);"
+        "INSERT INTO head VALUES (1, 'Ada'); INSERT INTO department VALUES (1, 'Tax');"
+        "INSERT INTO management VALUES (1, 1); INSERT INTO bonus VALUES (1, 5.0);"
+        "INSERT INTO loose VALUES (1, 'x');"
+    ) as database:
         for sql, signs in {
             "SELECT name, title FROM head JOIN department ON head_id = department_id": (),  # whose?
             "SELECT h.name, d.title FROM head h JOIN department d ON h.head_id = d.department_id": (

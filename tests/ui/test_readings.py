@@ -110,6 +110,17 @@ async def test_one_key_goes_through_the_readings_and_runs_nothing(shop: Path, mo
         assert d.bench.results.display and not d.bench.readings.display
 
 
+async def test_a_reading_made_from_the_first_says_what_was_changed(shop: Path) -> None:
+    total = "SELECT sum(customers.id) FROM customers JOIN orders ON customer_id = customers.id"
+    async with run_app(shop, [total]) as d:
+        await d.ask("The sum of the ids of customers with orders?")
+        assert "adds up some rows more than once" in line(d)
+        await d.press("o")
+        assert "IN (" in d.bench.sql.text
+        words = " ".join(screen_text(d.app).split())
+        assert "2 1 row Each row of customers counts once" in words, screen_text(d.app)
+
+
 async def test_rows_of_another_reading_are_neither_continued_nor_exported(
     shop: Path, model
 ) -> None:

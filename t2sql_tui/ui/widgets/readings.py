@@ -75,6 +75,10 @@ def versions(answer: Answer, database: Database) -> tuple[Version, ...]:
     readings = choices(answer) or [Reading(answer.candidate)]
     sqls = [reading.candidate.sql for reading in readings]
     words = tell_apart(sqls, database.schema) if len(sqls) > 1 else sqls
+    for place, reading in enumerate(readings):
+        if place and not reading.votes:  # made from the first: what was changed says more
+            made = [text for text in changes(reading) if text not in changes(readings[0])]
+            words[place] = " ".join(made) or words[place]
     return tuple(
         Version(lay_out(sql), said, reading, reads(reading.candidate.verdict, database))
         for sql, said, reading in zip(sqls, words, readings, strict=True)
