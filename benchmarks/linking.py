@@ -26,7 +26,13 @@ from benchmarks.provenance import provenance
 from benchmarks.results import percentile, share
 from benchmarks.suites import cache_folder, data_folder, load_suite
 from t2sql_tui.core.database import Database, open_database
-from t2sql_tui.core.linking import WEIGHTS, rank_columns, rank_tables, table_features
+from t2sql_tui.core.linking import (
+    WEIGHTS,
+    WEIGHTS_AGAIN,
+    rank_columns,
+    rank_tables,
+    table_features,
+)
 from t2sql_tui.core.prompt import build_prompt
 from t2sql_tui.core.schema import quote
 from t2sql_tui.core.types import Column, Example, ForeignKey, Question, Table, ValueMatch
@@ -47,15 +53,13 @@ def measure_linking(
     """Prints recall@k of a suite on its merged file, or with `fit` the weights."""
     merged = load_merged(suite, limit, seed, data)
     if fit:
-        cases = []
-        for example in _progress(merged.examples):
-            question, values = _asked(merged.database, example)
-            features = table_features(merged.database.schema, question, values)
-            needed = merged.needed(example)
-            tables = merged.database.schema.tables
-            cases.append((list(features.values()), [tables[t].name in needed for t in features]))
-        weights = fit_weights(cases)
-        click.echo(json.dumps(dict(zip(WEIGHTS, weights, strict=True)), indent=4))
+        first = fit_weights(_cases(merged))
+        again = fit_weights(_cases(merged, first))
+        found = {
+            "first look": dict(zip(WEIGHTS, first, strict=True)),
+            "second look": dict(zip(WEIGHTS_AGAIN, again, strict=True)),
+        }
+        click.echo(json.dumps(found, indent=4))
         return
     found = {
         "suite": suite,
@@ -143,9 +147,23 @@ def _progress(examples: Sequence[Example]):
     return track(examples, "asking", console=Console(stderr=True), transient=True)
 
 
-def fit_weights(cases: Sequence[tuple[list[tuple[float, ...]], list[bool]]]) -> list[float]:
+Case = tuple[list[tuple[float, ...]], list[bool]]
+
+
+def _cases(merged: Merged, first: Sequence[float] | None = None) -> list[Case]:
+    """Of every question the features of its tables, and whether they are needed; given the
+    weights of the first look, the features of the second."""
+    schema, cases = merged.database.schema, []
+    for example in _progress(merged.examples):
+        features = table_features(schema, *_asked(merged.database, example), first)
+        needed = merged.needed(example)
+        cases.append((list(features.values()), [schema.tables[t].name in needed for t in features]))
+    return cases
+
+
+def fit_weights(cases: Sequence[Case]) -> list[float]:
     """Weights of a softmax regression: of a question's tables, the needed ones (in equal
-    parts) should have the probability. `cases` are features and needed or not, by question."""
+    parts) should have the probability."""
     import numpy as np
 
     cases = [(features, needed) for features, needed in cases if any(needed)]

@@ -11,7 +11,7 @@ from mini_spider import QUESTIONS, write_spider
 
 from benchmarks import linking
 from benchmarks.cli import main
-from t2sql_tui.core.linking import WEIGHTS
+from t2sql_tui.core.linking import WEIGHTS, WEIGHTS_AGAIN
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +77,9 @@ def test_columns_are_those_of_the_tables_that_are_read() -> None:
 
 def test_fit_prints_a_weight_for_every_feature(mini) -> None:
     weights = call(mini, "--fit")
-    assert list(weights) == list(WEIGHTS)
+    assert list(weights) == ["first look", "second look"]
+    assert list(weights["first look"]) == list(WEIGHTS)
+    assert list(weights["second look"]) == list(WEIGHTS_AGAIN)
 
 
 def test_fitting_finds_the_feature_that_tells() -> None:

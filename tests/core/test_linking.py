@@ -75,6 +75,19 @@ def test_words_match_through_plurals_cases_and_abbreviations() -> None:
     assert ranked(tables, "emp")[0] == "EMP"
 
 
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ("who registered for it?", "registrations"),
+        ("who is enrolled?", "enrolment"),
+        ("how many people are there?", "persons"),
+        ("the acc bal", "account_balances"),
+    ],
+)
+def test_words_of_one_family_are_alike(asked: str, name: str) -> None:
+    assert ranked((*filler(30), table(name, "x"), table("regional", "y")), asked)[0] == name
+
+
 def test_a_stored_value_names_its_table() -> None:
     values = (ValueMatch("customer", "city", "Oslo", 1.0),)
     assert ranked((*filler(30), *BANK), "Who lives in Oslo?", *values)[0] == "customer"
@@ -95,6 +108,15 @@ def test_tables_that_explain_the_question_together_come_before_stray_words() -> 
     tables = (table("city", "mayor"), table("accounts_of_war", "author"), *filler(100), *BANK)
     order = ranked(tables, "customers' account balance by city")
     assert set(order[:2]) == {"customer", "account"}
+
+
+def test_of_tables_with_one_name_those_beside_the_right_one_come_first() -> None:
+    shops = [
+        (table(f"shop{i}_orders", "total", to=(f"shop{i}_buyer",)), table(f"shop{i}_buyer", name))
+        for i, name in enumerate([*["name"] * 12, "loyalty_card"])
+    ]
+    order = ranked(tuple(t for shop in shops for t in shop), "orders of buyers by loyalty card")
+    assert set(order[:2]) == {"shop12_buyer", "shop12_orders"}
 
 
 def test_odd_schemas_are_ranked() -> None:
