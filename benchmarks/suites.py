@@ -31,19 +31,6 @@ HOLDOUT_DATABASES: frozenset[str] = frozenset({
     "wrestler",
 })  # fmt: skip
 
-# Questions about them whose gold SQL does not answer them, found by reading those that the shipped
-# model answered with other rows (so where it errs as the gold does they are not among them):
-# another column than asked for (booking_start_date twice, a customer's name for an employee's),
-# another table or comparison, a title that is spelt otherwise than stored. They count in every
-# score, as is the rule, but no confidence is fitted on them: their verdicts are of the gold.
-HOLDOUT_FAULTY_GOLD: frozenset[str] = frozenset(
-    f"train_spider-{place}" for place in (
-        "0089", "0090", "0869", "0870", "0871", "0872", "1220", "1221", "1222", "1223", "1224",
-        "1225", "1232", "1233", "1234", "1235", "2880", "2881", "3034", "3035", "3064", "3065",
-        "3363", "3364", "3862", "3863", "3894", "3895", "4912", "4938", "4939", "5864", "5865",
-    )
-)  # fmt: skip
-
 # Spider-Syn's wordings of Spider's training questions, under the data folder.
 SPIDER_SYN = Path("spider-syn", "train_spider.json")
 

@@ -11,8 +11,7 @@ from click.testing import CliRunner
 
 from benchmarks.calibrate import L2, calibrated, fit, out_of_fold
 from benchmarks.cli import main
-from benchmarks.datasets import SYN, DataError
-from benchmarks.suites import HOLDOUT_FAULTY_GOLD
+from benchmarks.datasets import DataError
 from t2sql_tui.core.confidence import probability
 
 
@@ -126,16 +125,6 @@ def test_old_lines_and_too_few_are_refused(tmp_path):
         calibrated([run_of(tmp_path, old)])
     with pytest.raises(DataError, match="on 1 database"):
         calibrated([run_of(tmp_path, answers(10, databases=1), "s")])
-
-
-def test_answers_to_faulty_gold_teach_nothing(tmp_path):
-    lines = answers(300)
-    faulty = min(HOLDOUT_FAULTY_GOLD)
-    wrong = {**lines[0], "score": {"correct": False}}
-    others = [{**wrong, "id": faulty}, {**wrong, "id": SYN + faulty}]
-    found = calibrated([run_of(tmp_path, lines + others)])
-    assert found["intercept"] == fit(lines)["intercept"]
-    assert found["fitted_on"]["answers"] == 300 and found["fitted_on"]["faulty_gold"] == 2
 
 
 def test_the_command_writes_what_the_app_reads(tmp_path):
