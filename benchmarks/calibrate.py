@@ -16,7 +16,7 @@ from benchmarks.decodings import described
 from benchmarks.metrics.calibration import BINS, calibration
 from benchmarks.runner import predictions_sha256
 from benchmarks.suites import SUITES
-from t2sql_tui.core.confidence import probability
+from t2sql_tui.core.answers.confidence import probability
 
 Line = Mapping[str, Any]
 
@@ -58,11 +58,10 @@ def calibrated(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "out_of_fold_accepted": out_of_fold(accepted),
         "out_of_fold_logprob_alone": out_of_fold(lines, ("logprob",)),
         "fitted_on": {
-            **{
-                key: first.get(key)
-                for key in ("model", "model_sha256", "prompt_version")
-            },
-            "answers": len(lines), "databases": len(databases), "right": sum(right),
+            **{key: first.get(key) for key in ("model", "model_sha256", "prompt_version")},
+            "answers": len(lines),
+            "databases": len(databases),
+            "right": sum(right),
             "runs": [
                 {
                     "name": run["name"],
@@ -74,7 +73,7 @@ def calibrated(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 for run in runs
             ],
         },
-    }  # fmt: skip
+    }
 
 
 def _refuse(run: Mapping[str, Any], first: Mapping[str, Any]) -> None:
@@ -158,14 +157,17 @@ def calibration_text(fitted: Mapping[str, Any]) -> str:
     """What a person wants to see of a fit."""
     on = fitted["fitted_on"]
     rows = [
-        (title, *(f"{found[key]:.3f}" for key in ("ece_equal_mass", "ece_equal_width", "brier")),
-         "" if found["auc"] is None else f"{found['auc']:.3f}")
+        (
+            title,
+            *(f"{found[key]:.3f}" for key in ("ece_equal_mass", "ece_equal_width", "brier")),
+            "" if found["auc"] is None else f"{found['auc']:.3f}",
+        )
         for title, found in (
             ("all answers", fitted["out_of_fold"]),
             ("those that pass the check", fitted["out_of_fold_accepted"]),
             ("all, log-probability alone", fitted["out_of_fold_logprob_alone"]),
         )
-    ]  # fmt: skip
+    ]
     headers = (
         "",
         f"calibration error, {BINS} bins of equal mass",
@@ -174,14 +176,21 @@ def calibration_text(fitted: Mapping[str, Any]) -> str:
         "AUC",
     )
     weights = sorted(fitted["features"].items(), key=lambda item: -abs(item[1]["weight"]))
-    return "\n\n".join((
-        f"{on['answers']:,} answers of {on['model']} on {on['databases']} databases, "
-        f"{on['right']:,} right. Measured on databases left out of the fit:",
-        tabulate(rows, headers, tablefmt="simple", disable_numparse=True, maxheadercolwidths=24),
-        tabulate(
-            [(name, f"{f['weight']:+.2f}", f"{f['mean']:.2f}", f"{f['scale']:.2f}")
-             for name, f in weights],
-            ("feature", "weight (standardised)", "mean", "deviation"),
-            tablefmt="simple", disable_numparse=True,
-        ),
-    ))  # fmt: skip
+    return "\n\n".join(
+        (
+            f"{on['answers']:,} answers of {on['model']} on {on['databases']} databases, "
+            f"{on['right']:,} right. Measured on databases left out of the fit:",
+            tabulate(
+                rows, headers, tablefmt="simple", disable_numparse=True, maxheadercolwidths=24
+            ),
+            tabulate(
+                [
+                    (name, f"{f['weight']:+.2f}", f"{f['mean']:.2f}", f"{f['scale']:.2f}")
+                    for name, f in weights
+                ],
+                ("feature", "weight (standardised)", "mean", "deviation"),
+                tablefmt="simple",
+                disable_numparse=True,
+            ),
+        )
+    )

@@ -19,13 +19,19 @@ from t2sql_tui.core.errors import T2SQLError
 
 _PATH = click.Path(path_type=Path)
 _data = click.option(
-    "--data", type=_PATH, metavar="DIR",
+    "--data",
+    type=_PATH,
+    metavar="DIR",
     help="Folder that holds the data sets (default: T2SQL_DATA, or ../shared/data).",
-)  # fmt: skip
+)
 _runs = click.option(
-    "--runs", type=_PATH, default=Path("runs"), show_default=True, metavar="DIR",
+    "--runs",
+    type=_PATH,
+    default=Path("runs"),
+    show_default=True,
+    metavar="DIR",
     help="Where runs are kept.",
-)  # fmt: skip
+)
 
 _model = click.option(
     "--model", "-m", required=True, help="A name from `t2sql-tui models`, or a .gguf file."
@@ -47,22 +53,29 @@ def _scoring(command: Any) -> Any:
     """The options of a verdict, for `run` and `score` alike."""
     for option in (
         click.option(
-            "--suite-databases", type=_PATH, metavar="DIR",
+            "--suite-databases",
+            type=_PATH,
+            metavar="DIR",
             help="Also test on DIR/ID/*.sqlite (the official test suites).",
         ),
         click.option(
-            "--neighbours", default=0, show_default=True, type=click.IntRange(0),
+            "--neighbours",
+            default=0,
+            show_default=True,
+            type=click.IntRange(0),
             help="Also test on so many generated neighbours of each database.",
         ),
         click.option(
-            "--keep-distinct", is_flag=True,
+            "--keep-distinct",
+            is_flag=True,
             help="Let DISTINCT count, as the official script's --keep_distinct.",
         ),
         click.option(
-            "--score-candidates", is_flag=True,
+            "--score-candidates",
+            is_flag=True,
             help="Judge every candidate, so that ways of choosing can be measured from the file.",
         ),
-    ):  # fmt: skip
+    ):
         command = option(command)
     return command
 
@@ -156,9 +169,11 @@ def fetch(name: str | None, data: Path | None, downloaded: Path | None) -> None:
         with Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(source.file, total=None)
             fetch_source(
-                source, folder, downloaded=downloaded,
+                source,
+                folder,
+                downloaded=downloaded,
                 on_bytes=lambda done, total: bar.update(task, completed=done, total=total),
-            )  # fmt: skip
+            )
         click.echo(f"{source.title}: verified and unpacked.", err=True)
     root = folder / source.folder
     click.echo(str(root))
@@ -171,18 +186,20 @@ def fetch(name: str | None, data: Path | None, downloaded: Path | None) -> None:
 @_model
 @click.option("--backend", default="gguf", show_default=True, help="gguf, peft or scripted.")
 @click.option("--limit", type=click.IntRange(1), help="A random sample of so many questions.")
+@click.option("--seed", default=0, show_default=True, help="Of the sample, and of sampled answers.")
 @click.option(
-    "--seed", default=0, show_default=True, help="Of the sample, and of sampled answers."
-)
-@click.option(
-    "--decoding", default=DEFAULT, show_default=True, type=click.Choice(list(DECODINGS)),
+    "--decoding",
+    default=DEFAULT,
+    show_default=True,
+    type=click.Choice(list(DECODINGS)),
     help="; ".join(f"{name}: {found.note}" for name, found in DECODINGS.items()) + ".",
 )
 @click.option(
     "--candidates", type=click.IntRange(1, 16), help="Another number of answers than --decoding's."
 )
 @click.option(
-    "--temperature", type=click.FloatRange(0),
+    "--temperature",
+    type=click.FloatRange(0),
     help="Another than --decoding's (0: greedy); of several answers the first is greedy all the "
     "same.",
 )
@@ -190,19 +207,26 @@ def fetch(name: str | None, data: Path | None, downloaded: Path | None) -> None:
     "--max-tokens", type=click.IntRange(1), help="Another longest answer than --decoding's."
 )
 @click.option(
-    "--repairs", type=click.IntRange(0),
+    "--repairs",
+    type=click.IntRange(0),
     help="Another number than --decoding's of further tries that show the model its error.",
 )
 @click.option("--prompt-version", help="Another prompt version than the model's own.")
 @click.option(
-    "--schema", default="full", show_default=True, type=click.Choice(list(SCHEMAS)),
+    "--schema",
+    default="full",
+    show_default=True,
+    type=click.Choice(list(SCHEMAS)),
     help="What the model sees of the schema. "
-    + "; ".join(f"{name}: {note}" for name, note in SCHEMAS.items()) + ".",
+    + "; ".join(f"{name}: {note}" for name, note in SCHEMAS.items())
+    + ".",
 )
 @_threads
 @_scoring
 @click.option(
-    "--replay", type=_PATH, metavar="RUN",
+    "--replay",
+    type=_PATH,
+    metavar="RUN",
     help="Choose among the candidates of an earlier run in the same way instead of asking the "
     "model; its times for decoding count.",
 )
@@ -288,7 +312,10 @@ def ablation(runs: tuple[Path, ...], out: Path | None) -> None:
 @main.command()
 @click.argument("runs", nargs=-1, type=_PATH, required=True)
 @click.option(
-    "--out", "-o", type=_PATH, metavar="FILE",
+    "--out",
+    "-o",
+    type=_PATH,
+    metavar="FILE",
     help="Where to write it (default: models/NAME/confidence.json of the model in RUNS).",
 )
 def calibrate(runs: tuple[Path, ...], out: Path | None) -> None:
@@ -348,7 +375,11 @@ def profile(**options: Any) -> None:
 @main.command()
 @click.argument("suite", default="spider-train-holdout")
 @click.option(
-    "--k", "ks", default="5,10,20", show_default=True, callback=_whole_numbers,
+    "--k",
+    "ks",
+    default="5,10,20",
+    show_default=True,
+    callback=_whole_numbers,
     help="How many of the best-ranked tables count.",
 )
 @click.option("--limit", type=click.IntRange(1), help="A random sample of so many questions.")

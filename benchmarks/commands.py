@@ -44,16 +44,32 @@ RESULTS_FOLDER = Path(__file__).parent / "results"
 
 
 def run_suite(
-    suite: str, model: str, backend: str, limit: int | None, seed: int, decoding: str,
-    candidates: int | None, temperature: float | None, max_tokens: int | None,
-    repairs: int | None, prompt_version: str | None, schema: str, threads: int | None,
+    suite: str,
+    model: str,
+    backend: str,
+    limit: int | None,
+    seed: int,
+    decoding: str,
+    candidates: int | None,
+    temperature: float | None,
+    max_tokens: int | None,
+    repairs: int | None,
+    prompt_version: str | None,
+    schema: str,
+    threads: int | None,
     score_candidates: bool,
-    keep_distinct: bool, neighbours: int, suite_databases: Path | None, replay: Path | None,
-    name: str | None, restart: bool, runs: Path, data: Path | None,
-) -> None:  # fmt: skip
+    keep_distinct: bool,
+    neighbours: int,
+    suite_databases: Path | None,
+    replay: Path | None,
+    name: str | None,
+    restart: bool,
+    runs: Path,
+    data: Path | None,
+) -> None:
     from dataclasses import replace
 
-    from t2sql_tui.core.catalog import find_model
+    from t2sql_tui.core.models.catalog import find_model
 
     _check_libraries()
     whole = load_suite(suite, data)
@@ -62,9 +78,13 @@ def run_suite(
     if prompt_version:
         spec = replace(spec, prompt_version=prompt_version)
     way = decoding_named(
-        decoding, max_tokens=max_tokens, temperature=temperature, candidates=candidates,
-        seed=seed, repairs=repairs,
-    )  # fmt: skip
+        decoding,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        candidates=candidates,
+        seed=seed,
+        repairs=repairs,
+    )
     usual = _run_name(suite, spec.name, limit, seed, decoding, way, schema)
     folder = runs / (name or usual + ("--replayed" if replay else ""))
     identity = {
@@ -85,12 +105,21 @@ def run_suite(
     }
     if replay:
         # the candidates must be those that the model would give now
-        keys = ("model_sha256", "backend", "prompt_version", "chat_format", "schema",
-                *decoding_identity(decoding, way))  # fmt: skip
-        refuse_other_run(replay / RUN, *(
-            {key: about.get(key) for key in keys}
-            for about in (read_json(replay / RUN).get("identity", {}), identity)
-        ))  # fmt: skip
+        keys = (
+            "model_sha256",
+            "backend",
+            "prompt_version",
+            "chat_format",
+            "schema",
+            *decoding_identity(decoding, way),
+        )
+        refuse_other_run(
+            replay / RUN,
+            *(
+                {key: about.get(key) for key in keys}
+                for about in (read_json(replay / RUN).get("identity", {}), identity)
+            ),
+        )
     if restart and folder.exists():
         _set_aside(folder)
     tests = _test_suite(whole, neighbours, suite_databases)
@@ -99,8 +128,10 @@ def run_suite(
     )
     with RunFolder(folder, identity, _origin(dataset, tests)) as opened:
         _say_what_is_there(opened, dataset)
-        loaded = Replay(spec, read_lines(replay / PREDICTIONS)) if replay else _loaded(
-            spec, backend, threads
+        loaded = (
+            Replay(spec, read_lines(replay / PREDICTIONS))
+            if replay
+            else _loaded(spec, backend, threads)
         )
         try:
             with (
@@ -108,10 +139,17 @@ def run_suite(
                 _Progress(len(dataset.examples), opened.lines.values()) as progress,
             ):
                 run(
-                    dataset, loaded, opened, scorer, way.settings,
-                    compare=way.compare, repairs=way.repairs, schema=schema,
-                    on_line=progress.advance, should_stop=should_stop,
-                )  # fmt: skip
+                    dataset,
+                    loaded,
+                    opened,
+                    scorer,
+                    way.settings,
+                    compare=way.compare,
+                    repairs=way.repairs,
+                    schema=schema,
+                    on_line=progress.advance,
+                    should_stop=should_stop,
+                )
         finally:
             loaded.close()
         if len(opened.lines) < len(dataset.examples):
@@ -211,9 +249,7 @@ def _scoring_identity(
     return {**identity, "score_candidates": True} if score_candidates else identity
 
 
-def _test_suite(
-    whole: Dataset, neighbours: int, suite_databases: Path | None
-) -> TestSuite | None:
+def _test_suite(whole: Dataset, neighbours: int, suite_databases: Path | None) -> TestSuite | None:
     if neighbours and suite_databases:
         raise DataError("--neighbours and --suite-databases are two test suites.", "Choose one.")
     if suite_databases:
@@ -267,16 +303,25 @@ class _Progress:
 
     def __init__(self, total: int, done: Any) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-        from rich.progress import TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         self.total, self.done, self.right, self.asked = total, 0, 0, 0
         console = Console(stderr=True)
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-            TextColumn("{task.fields[right]}"), TextColumn("{task.fields[pace]}"),
-            TimeRemainingColumn(), console=console,
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[right]}"),
+            TextColumn("{task.fields[pace]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
         self._quiet = not console.is_terminal
         self._task = self._bar.add_task("", total=total, right="", pace="")
         for line in done:
@@ -295,9 +340,12 @@ class _Progress:
         right = f"{100 * self.right / self.done:.1f} % right"
         if not self._quiet:
             self._bar.update(
-                self._task, completed=self.done, description=line["database"],
-                right=right, pace=f"{pace:.2f} s each",
-            )  # fmt: skip
+                self._task,
+                completed=self.done,
+                description=line["database"],
+                right=right,
+                pace=f"{pace:.2f} s each",
+            )
         elif now - self._said > self.EVERY or self.done == self.total:
             self._said = now
             left = pace * (self.total - self.done)
@@ -319,10 +367,17 @@ class _Progress:
 
 
 def score_file(
-    predictions: Path, suite: str, score_candidates: bool, keep_distinct: bool,
-    neighbours: int, suite_databases: Path | None, partial: bool, name: str | None, runs: Path,
+    predictions: Path,
+    suite: str,
+    score_candidates: bool,
+    keep_distinct: bool,
+    neighbours: int,
+    suite_databases: Path | None,
+    partial: bool,
+    name: str | None,
+    runs: Path,
     data: Path | None,
-) -> None:  # fmt: skip
+) -> None:
     _check_libraries()
     dataset = load_suite(suite, data)
     if predictions.is_dir():
@@ -378,7 +433,7 @@ def read_predictions(
     Raises: DataError where the file does not answer exactly the examples (with `partial`,
     where it answers one that is not there).
     """
-    from t2sql_tui.core.prompt import extract_sql
+    from t2sql_tui.core.prompting.prompt import extract_sql
 
     if not path.exists():
         raise DataError(f"There is no {path}.", "Name a file of predictions, or a run's folder.")
@@ -457,8 +512,8 @@ def ablate_runs(runs: Sequence[Path], out: Path | None) -> None:
 
 def calibrate_runs(runs: Sequence[Path], out: Path | None) -> None:
     from benchmarks.calibrate import calibrated, calibration_text
-    from t2sql_tui.core.catalog import load_catalog
-    from t2sql_tui.core.confidence import confidence_file
+    from t2sql_tui.core.answers.confidence import confidence_file
+    from t2sql_tui.core.models.catalog import load_catalog
 
     fitted = calibrated([load_run(path) for path in runs])
     click.echo(calibration_text(fitted))

@@ -126,19 +126,28 @@ def comparison_text(found: Mapping[str, Any], changed: int) -> str:
             parts.append(f"Left out: {n:,} that {which.upper()} alone answered")
     rows = [
         (
-            m["title"], f"{100 * m['a']:.1f}", f"{100 * m['b']:.1f}",
+            m["title"],
+            f"{100 * m['a']:.1f}",
+            f"{100 * m['b']:.1f}",
             f"{100 * m['difference']:+.1f} ({100 * m['low']:+.1f} to {100 * m['high']:+.1f})",
-            m["only_a"], m["only_b"], _p(m["mcnemar_p"]),
+            m["only_a"],
+            m["only_b"],
+            _p(m["mcnemar_p"]),
         )
         for m in found["measures"].values()
-    ]  # fmt: skip
+    ]
     headers = ("", "A %", "B %", "B - A (95 %)", "A alone", "B alone", "McNemar p")
     parts.append(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
     rows = [
-        (h["level"], h["questions"], f"{100 * h['a']:.1f}", f"{100 * h['b']:.1f}",
-         f"{100 * (h['b'] - h['a']):+.1f}")
+        (
+            h["level"],
+            h["questions"],
+            f"{100 * h['a']:.1f}",
+            f"{100 * h['b']:.1f}",
+            f"{100 * (h['b'] - h['a']):+.1f}",
+        )
         for h in found["hardness"]
-    ]  # fmt: skip
+    ]
     headers = ("hardness", "questions", "A %", "B %", "B - A")
     parts.append(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
     for title, key in (("Right in B alone", "fixed"), ("Right in A alone", "broken")):
@@ -241,4 +250,4 @@ def ablation_text(found: Mapping[str, Any]) -> str:
     text += tabulate(rows, headers, tablefmt="github", disable_numparse=True)
     if len({str(row["machine"]) for row in found["rows"]}) > 1:
         text += "\n\nThe runs were made on different machines: their times do not compare."
-    return text  # fmt: skip
+    return text

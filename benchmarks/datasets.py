@@ -127,10 +127,15 @@ def read_bird(root: Path, questions: str | None = None) -> Dataset:
         db_id, question, gold = _texts(row, ("db_id", "question", "SQL"), root / name, place)
         examples.append(
             Example(
-                f"{Path(name).stem}-{int(row.get('question_id', place)):04d}", db_id, question,
-                gold, "bird", Path(name).stem, row.get("evidence") or "",
+                f"{Path(name).stem}-{int(row.get('question_id', place)):04d}",
+                db_id,
+                question,
+                gold,
+                "bird",
+                Path(name).stem,
+                row.get("evidence") or "",
             )
-        )  # fmt: skip
+        )
     folders = [root / name for name in _BIRD_DATABASES]
     folder = next((path for path in folders if path.is_dir()), folders[0])
     stem = Path(name).stem.removesuffix("_sqlite").removeprefix("mini_")

@@ -36,10 +36,13 @@ DECODINGS: dict[str, Decoding] = {
     ),
     "vote8": Decoding(
         "8 samples, of which the rows that most of them give",
-        GenerationSettings(candidates=8, constrained=True), compare=True,
+        GenerationSettings(candidates=8, constrained=True),
+        compare=True,
     ),
-    "full": Decoding("as the app: the 4 likeliest, compared by their rows, repaired", None, True, 2),
-}  # fmt: skip
+    "full": Decoding(
+        "as the app: the 4 likeliest, compared by their rows, repaired", None, True, 2
+    ),
+}
 
 
 def decoding_named(name: str, **overrides: Any) -> Decoding:
@@ -59,14 +62,19 @@ def decoding_identity(name: str, decoding: Decoding) -> dict[str, Any]:
     were other decodings, so that an old one can be gone on with."""
     settings = decoding.settings
     identity = {
-        "max_tokens": settings.max_tokens, "temperature": settings.temperature,
-        "candidates": settings.candidates, "seed": settings.seed, "repairs": decoding.repairs,
-    }  # fmt: skip
+        "max_tokens": settings.max_tokens,
+        "temperature": settings.temperature,
+        "candidates": settings.candidates,
+        "seed": settings.seed,
+        "repairs": decoding.repairs,
+    }
     if name != DEFAULT:
         identity |= {
-            "decoding": name, "search": settings.search, "constrained": settings.constrained,
+            "decoding": name,
+            "search": settings.search,
+            "constrained": settings.constrained,
             "compare": decoding.compare,
-        }  # fmt: skip
+        }
     return identity
 
 

@@ -40,45 +40,63 @@ SOURCES: dict[str, DataSource] = {
     source.name: source
     for source in (
         DataSource(
-            "spider", "Spider 1.0 (train, dev, test, 206 databases), 206 MB",
+            "spider",
+            "Spider 1.0 (train, dev, test, 206 databases), 206 MB",
             "https://drive.usercontent.google.com/download"
             "?id=1403EGqzIDoHMdQF4c9Bkyl7dZLZ5Wt6J&export=download&confirm=t",
             "00636695dabed6b5f4b8328a16b13e069a2f16591d5efcce57660669c85b121b",
-            "spider", "spider_data.zip", "CC BY-SA 4.0", "https://yale-lily.github.io/spider",
+            "spider",
+            "spider_data.zip",
+            "CC BY-SA 4.0",
+            "https://yale-lily.github.io/spider",
             "spider_data/",
         ),
         DataSource(
-            "spider-suites", "Distilled test suites of Zhong et al. 2020, 1.3 GB",
+            "spider-suites",
+            "Distilled test suites of Zhong et al. 2020, 1.3 GB",
             "https://drive.usercontent.google.com/download"
             "?id=1mkCx2GOFIqNesD4y8TDAO1yX1QZORP5w&export=download&confirm=t",
             "9ec24ea8debc6bd04abfe137b5f1a739b5a8836f32c0464e4dfc94eb7f41da96",
-            "spider-suites", "testsuitedatabases.zip", "CC BY-SA 4.0",
+            "spider-suites",
+            "testsuitedatabases.zip",
+            "CC BY-SA 4.0",
             "https://github.com/taoyds/test-suite-sql-eval",
         ),
         DataSource(
-            "spider-syn", "Spider-Syn: 7,000 training questions of Spider in other words, 2.5 MB",
+            "spider-syn",
+            "Spider-Syn: 7,000 training questions of Spider in other words, 2.5 MB",
             "https://raw.githubusercontent.com/ygan/Spider-Syn/"
             "0b996a57b7e329c14c300a8fb13661da128a9ddc/Spider-Syn/train_spider.json",
             "f045467b2ec33df51362dddfcb9a9424470e3c0c5bacc2e2469805627300964a",
-            "spider-syn", "train_spider.json", "MIT", "https://github.com/ygan/Spider-Syn",
+            "spider-syn",
+            "train_spider.json",
+            "MIT",
+            "https://github.com/ygan/Spider-Syn",
         ),
         DataSource(
-            "bird-minidev", "BIRD Mini-Dev (500 questions, 11 databases), about 800 MB",
+            "bird-minidev",
+            "BIRD Mini-Dev (500 questions, 11 databases), about 800 MB",
             "https://bird-bench.oss-cn-beijing.aliyuncs.com/minidev.zip",
             "cc48ba16838204e4e214512030cb572eeb5f7bcdd999bae4b9b6ff12ec13b92f",
-            "bird-minidev", "minidev.zip", "CC BY-SA 4.0", "https://bird-bench.github.io",
+            "bird-minidev",
+            "minidev.zip",
+            "CC BY-SA 4.0",
+            "https://bird-bench.github.io",
             "minidev/MINIDEV/",
         ),
         DataSource(
-            "gretel", "gretelai/synthetic_text_to_sql, test split",
+            "gretel",
+            "gretelai/synthetic_text_to_sql, test split",
             "https://huggingface.co/datasets/gretelai/synthetic_text_to_sql/resolve/"
             "740ab236e64503fba51be1101df7a1be83bf455d/synthetic_text_to_sql_test.snappy.parquet",
             "f2056edcd897db59c89d12bde149a36d4e242ac0d2c6d4d42b1f2bc764318993",
-            "gretel", "synthetic_text_to_sql_test.snappy.parquet", "Apache-2.0",
+            "gretel",
+            "synthetic_text_to_sql_test.snappy.parquet",
+            "Apache-2.0",
             "https://huggingface.co/datasets/gretelai/synthetic_text_to_sql",
         ),
     )
-}  # fmt: skip
+}
 
 # Of the official dev.json (June 2020 corrections): the digest of its content, because copies
 # in circulation differ in white space only. The other is of the file's bytes.

@@ -25,18 +25,18 @@ from benchmarks.datasets import DataError, Dataset, read_list, sample
 from benchmarks.provenance import provenance
 from benchmarks.results import percentile, share
 from benchmarks.suites import cache_folder, data_folder, load_suite
-from t2sql_tui.core.database import Database, open_database
-from t2sql_tui.core.linking import (
+from t2sql_tui.core.database.database import Database, open_database
+from t2sql_tui.core.database.schema import quote
+from t2sql_tui.core.prompting.prompt import build_prompt
+from t2sql_tui.core.prompting.schema_linking import (
     WEIGHTS,
     WEIGHTS_AGAIN,
     rank_columns,
     rank_tables,
     table_features,
 )
-from t2sql_tui.core.prompt import build_prompt
-from t2sql_tui.core.schema import quote
+from t2sql_tui.core.prompting.value_matching import find_values
 from t2sql_tui.core.types import Column, Example, ForeignKey, Question, Table, ValueMatch
-from t2sql_tui.core.values import find_values
 
 BIRD = "bird-schemas"  # questions and tables.json alone: BIRD's databases are 33 GB
 BYTES_A_TOKEN = 3.4  # of schema text, with Qwen's tokenizer
@@ -47,9 +47,14 @@ CONTEXT = 7_892  # tokens of a prompt, as the app asks: 8,192 less 300 for the a
 
 
 def measure_linking(
-    suite: str, ks: Sequence[int], limit: int | None, seed: int, fit: bool, publish: bool,
+    suite: str,
+    ks: Sequence[int],
+    limit: int | None,
+    seed: int,
+    fit: bool,
+    publish: bool,
     data: Path | None,
-) -> None:  # fmt: skip
+) -> None:
     """Prints recall@k of a suite on its merged file, or with `fit` the weights."""
     merged = load_merged(suite, limit, seed, data)
     if fit:
@@ -240,10 +245,15 @@ def load_merged(suite: str, limit: int | None, seed: int, data: Path | None) -> 
         databases = {e["db_id"]: tables_of_entry(e) for e in read_list(root / "tables.json")}
         files: dict[str, Path] = {}
         examples = tuple(
-            Example(f"train-{at:04d}", row["db_id"], row["question"], row["SQL"],
-                    evidence=row.get("evidence") or "")
+            Example(
+                f"train-{at:04d}",
+                row["db_id"],
+                row["question"],
+                row["SQL"],
+                evidence=row.get("evidence") or "",
+            )
             for at, row in enumerate(read_list(root / "train.json"))
-        )  # fmt: skip
+        )
         examples = sample(Dataset(examples, {}), limit, seed).examples
     else:
         dataset = sample(load_suite(suite, data), limit, seed)
@@ -273,9 +283,7 @@ def load_merged(suite: str, limit: int | None, seed: int, data: Path | None) -> 
     if not readable:
         raise DataError(f"No question of {suite} reads a table.", "Choose another suite.")
     unread = len(examples) - len(readable)
-    return Merged(
-        open_database(path), names, readable, gold_tables, gold_columns, key, unread
-    )
+    return Merged(open_database(path), names, readable, gold_tables, gold_columns, key, unread)
 
 
 def _key_of(databases: Mapping[str, tuple[Table, ...]], files: Mapping[str, Path]) -> str:

@@ -51,11 +51,16 @@ class Timing:
 
 
 def profile_model(
-    model: str, suite: str, limit: int, seed: int, threads: int | None, as_json: bool,
+    model: str,
+    suite: str,
+    limit: int,
+    seed: int,
+    threads: int | None,
+    as_json: bool,
     data: Path | None,
-) -> None:  # fmt: skip
+) -> None:
     from t2sql_tui.backends import load_backend
-    from t2sql_tui.core.catalog import find_model
+    from t2sql_tui.core.models.catalog import find_model
 
     spec = find_model(model)
     dataset = sample(load_suite(suite, data), limit, seed)
@@ -83,12 +88,10 @@ def profile_model(
     click.echo(json.dumps(found, indent=1) if as_json else profile_text(found))
 
 
-def measure(
-    dataset: Dataset, backend: Any
-) -> tuple[list[Timing], list[Timing], list[Timing]]:
+def measure(dataset: Dataset, backend: Any) -> tuple[list[Timing], list[Timing], list[Timing]]:
     """Timings of every example, warm, cold and raw. `backend` is a GGUFBackend."""
     from t2sql_tui.core.ask import ask
-    from t2sql_tui.core.database import open_database
+    from t2sql_tui.core.database.database import open_database
     from t2sql_tui.core.types import GenerationSettings, Question
 
     warm, cold, raw = [], [], []
@@ -210,9 +213,14 @@ def _cold_start(model: str, dataset: Dataset, threads: int | None) -> dict[str, 
     """Seconds and peak memory of a fresh process that loads the model and answers the first
     question. The weights may be in the system's file cache; it cannot be emptied from here."""
     example = dataset.examples[0]
-    order = json.dumps([
-        model, str(dataset.files[example.database][0]), example.question, threads,
-    ])  # fmt: skip
+    order = json.dumps(
+        [
+            model,
+            str(dataset.files[example.database][0]),
+            example.question,
+            threads,
+        ]
+    )
     started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.profile", order], capture_output=True, text=True
@@ -230,8 +238,8 @@ def _answer_once(order: str) -> None:
     started = time.perf_counter()
     from t2sql_tui.backends import load_backend
     from t2sql_tui.core.ask import ask
-    from t2sql_tui.core.catalog import find_model
-    from t2sql_tui.core.database import open_database
+    from t2sql_tui.core.database.database import open_database
+    from t2sql_tui.core.models.catalog import find_model
     from t2sql_tui.core.types import Question
 
     model, path, question, threads = json.loads(order)
@@ -241,14 +249,18 @@ def _answer_once(order: str) -> None:
         generation = ask(Question(question), database, backend, repairs=0).generations[0]
     answered = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({
-        "load_seconds": loaded - started,
-        "first_token_seconds": generation.first_token_seconds,
-        "answer_seconds": answered - loaded,
-        # In KiB on Linux, in bytes on macOS.
-        "peak_memory_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),
-        "gpu_memory_mib": _gpu_memory(),
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "load_seconds": loaded - started,
+                "first_token_seconds": generation.first_token_seconds,
+                "answer_seconds": answered - loaded,
+                # In KiB on Linux, in bytes on macOS.
+                "peak_memory_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),
+                "gpu_memory_mib": _gpu_memory(),
+            }
+        )
+    )
     backend.close()
 
 
@@ -259,8 +271,11 @@ def _gpu_memory() -> float | None:
     try:
         done = subprocess.run(
             ["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"],
-            capture_output=True, text=True, timeout=20, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     rows = [line.split(",") for line in done.stdout.splitlines() if "," in line]
@@ -303,11 +318,13 @@ def profile_text(found: dict[str, Any]) -> str:
         ("energy a question", _or_unknown(found["joules_per_question"], "{:.1f} J", "not told")),
     ]
     facts += [(f"ratio to raw: {name}", f"{value:.2f}") for name, value in found["ratios"].items()]
-    return "\n\n".join((
-        f"{found['model']} on {found['suite']}: {found['questions']} questions",
-        tabulate(rows, ("", *ways), tablefmt="simple", disable_numparse=True),
-        tabulate(facts, tablefmt="simple", disable_numparse=True),
-    ))  # fmt: skip
+    return "\n\n".join(
+        (
+            f"{found['model']} on {found['suite']}: {found['questions']} questions",
+            tabulate(rows, ("", *ways), tablefmt="simple", disable_numparse=True),
+            tabulate(facts, tablefmt="simple", disable_numparse=True),
+        )
+    )
 
 
 def _or_unknown(value: float | None, form: str, otherwise: str) -> str:

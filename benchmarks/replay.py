@@ -65,9 +65,13 @@ class Replay:
             prompt,
             tuple(Candidate(c["sql"], "", c["logprob"], c["tokens"]) for c in stored),
             self.spec.name,
-            line["prompt_tokens"], line["cached_tokens"], line["completion_tokens"],
-            line["first_token_seconds"], line["generation_seconds"], line["finish"],
-        )  # fmt: skip
+            line["prompt_tokens"],
+            line["cached_tokens"],
+            line["completion_tokens"],
+            line["first_token_seconds"],
+            line["generation_seconds"],
+            line["finish"],
+        )
 
     def close(self) -> None:
         pass

@@ -77,20 +77,26 @@ def _header(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
         if identity.get("sample_seed") is not None:
             asked += f" (seed {identity['sample_seed']})"
     figures_ = [
-        (f"{100 * execution['value']:.1f}<small> %</small>", "execution accuracy",
-         f"95 %: {100 * execution['low']:.1f} to {100 * execution['high']:.1f}"),
-    ]  # fmt: skip
+        (
+            f"{100 * execution['value']:.1f}<small> %</small>",
+            "execution accuracy",
+            f"95 %: {100 * execution['low']:.1f} to {100 * execution['high']:.1f}",
+        ),
+    ]
     for name, label in (("exact", "exact set match"), ("runs", "of the SQL runs")):
         if found := first["measures"].get(name):
             note = f"{found['right']:,} of {found['n']:,}"
             figures_.append((f"{100 * found['value']:.1f}<small> %</small>", label, note))
     if fast := first["speed"]:
-        figures_.append((
-            f"{fast['seconds']['p50']:.2f}<small> s</small>", "a question, median",
-            f"95 % within {fast['seconds']['p95']:.2f} s",
-        ))  # fmt: skip
+        figures_.append(
+            (
+                f"{fast['seconds']['p50']:.2f}<small> s</small>",
+                "a question, median",
+                f"95 % within {fast['seconds']['p95']:.2f} s",
+            )
+        )
     boxes = "".join(
-        f'<div><b>{value}</b><span>{label}</span><em>{note}</em></div>'
+        f"<div><b>{value}</b><span>{label}</span><em>{note}</em></div>"
         for value, label, note in figures_
     )
     heading = " and ".join(suites)
@@ -153,15 +159,19 @@ def _figures(runs: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, A
     cells.append(("By number of tables in the gold", figures.shares(_by(results, "tables"))))
     if ranked:
         rows = [
-            (kind.split(" DISTINCT")[0] + " DISTINCT ..." if " DISTINCT" in kind else kind,
-             [r["errors"].get(kind, 0) for r in results])
+            (
+                kind.split(" DISTINCT")[0] + " DISTINCT ..." if " DISTINCT" in kind else kind,
+                [r["errors"].get(kind, 0) for r in results],
+            )
             for kind in ranked[:14]
-        ]  # fmt: skip
+        ]
         cells.append(("What went wrong, in questions", figures.bars(rows)))
     kinds_of_query = []
     for name, label in (
-        ("aggregation", "aggregation"), ("nesting", "nested"), ("set operation", "set operation")
-    ):  # fmt: skip
+        ("aggregation", "aggregation"),
+        ("nesting", "nested"),
+        ("set operation", "set operation"),
+    ):
         for answer, sign in (("yes", ""), ("no", "no ")):
             values = [r["by"][name].get(answer) for r in results]
             if any(values):
@@ -173,9 +183,7 @@ def _figures(runs: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, A
     timed = [r for r in runs if r["results"]["speed"]]
     if timed and len(timed) == len(runs):
         seconds = [[line["seconds"] for line in r["lines"]] for r in runs]
-        marks = [
-            [(p, r["speed"]["seconds"][p]) for p in ("p50", "p95")] for r in results
-        ]
+        marks = [[(p, r["speed"]["seconds"][p]) for p in ("p50", "p95")] for r in results]
         cells.append(("Seconds a question", figures.histogram(seconds, marks) + _pace(results)))
     body = "".join(
         f"<figure><figcaption>{escape(title)}</figcaption>{svg}</figure>" for title, svg in cells
@@ -196,8 +204,10 @@ def _confidence(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> s
     bins = [c["bins"]["equal mass"] for c in found]
     reliability = figures.unit_square(
         [[(b["stated"], b["value"]) for b in part] for part in bins],
-        ("stated confidence", "right"), bins, diagonal=True,
-    )  # fmt: skip
+        ("stated confidence", "right"),
+        bins,
+        diagonal=True,
+    )
     risk = figures.unit_square([c["risk"] for c in found], ("questions answered", "wrong"))
     note = (
         "Left: ten bins of as many questions each; on the dashed line the confidence is the "
@@ -376,7 +386,7 @@ def choose_cases(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def _case(line: Mapping[str, Any], dataset: Dataset | None) -> str:
     schema = gold = predicted = ""
     if dataset is not None and line["database"] in dataset.files:
-        from t2sql_tui.core.database import open_database
+        from t2sql_tui.core.database.database import open_database
 
         with open_database(dataset.files[line["database"]][0]) as database:
             schema = _schema_html(database.schema, line["gold"] + " " + line["sql"])
@@ -403,11 +413,13 @@ def _schema_html(schema: Schema, used: str) -> str:
             continue
         linked = {c.lower() for key in table.foreign_keys for c in key.columns}
         columns = ", ".join(
-            f"<u>{escape(c.name)}</u>" if c.primary_key
-            else f"<i>{escape(c.name)}</i>" if c.name.lower() in linked
+            f"<u>{escape(c.name)}</u>"
+            if c.primary_key
+            else f"<i>{escape(c.name)}</i>"
+            if c.name.lower() in linked
             else escape(c.name)
             for c in table.columns
-        )  # fmt: skip
+        )
         shown.append(f"<b>{escape(table.name)}</b>({columns})")
     rest = f" <span>… {escape(', '.join(others))}</span>" if others else ""
     return f"<p class=schema>{' '.join(shown)}{rest}</p>"
@@ -415,7 +427,7 @@ def _schema_html(schema: Schema, used: str) -> str:
 
 def _result_html(database: Any, sql: str) -> str:
     """The first rows that `sql` gives, or why it gives none."""
-    from t2sql_tui.core.check import check
+    from t2sql_tui.core.sql.check import check
     from t2sql_tui.core.types import Rejection
 
     found = check(sql, database)
@@ -444,11 +456,58 @@ _SQL_PART = re.compile(
     r"""('(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`)|([A-Za-z_][\w.]*)|(\s+)|(.)""", re.DOTALL
 )
 _CLAUSES = frozenset(
-    """from where group having order limit union intersect except join left inner cross""".split()
+    [
+        "from",
+        "where",
+        "group",
+        "having",
+        "order",
+        "limit",
+        "union",
+        "intersect",
+        "except",
+        "join",
+        "left",
+        "inner",
+        "cross",
+    ]
 )
 _KEYWORDS = _CLAUSES | frozenset(
-    """select distinct by offset all outer on as and or not in exists between like is null case
-    when then else end asc desc with count sum avg min max cast over partition""".split()
+    [
+        "select",
+        "distinct",
+        "by",
+        "offset",
+        "all",
+        "outer",
+        "on",
+        "as",
+        "and",
+        "or",
+        "not",
+        "in",
+        "exists",
+        "between",
+        "like",
+        "is",
+        "null",
+        "case",
+        "when",
+        "then",
+        "else",
+        "end",
+        "asc",
+        "desc",
+        "with",
+        "count",
+        "sum",
+        "avg",
+        "min",
+        "max",
+        "cast",
+        "over",
+        "partition",
+    ]
 )
 
 

@@ -75,9 +75,12 @@ def _calibration(lines: Sequence[Line]) -> dict[str, Any]:
 def share(values: Sequence[bool], clusters: Sequence[Any]) -> dict[str, Any]:
     _, low, high = statistics.cluster_bootstrap(values, clusters)
     return {
-        "value": sum(values) / len(values), "low": low, "high": high,
-        "right": sum(values), "n": len(values),
-    }  # fmt: skip
+        "value": sum(values) / len(values),
+        "low": low,
+        "high": high,
+        "right": sum(values),
+        "n": len(values),
+    }
 
 
 # --- slices -------------------------------------------------------------------------
@@ -181,7 +184,8 @@ def speed(lines: Sequence[Line]) -> dict[str, Any]:
     cached = sum(line["cached_tokens"] for line in timed)
     return {
         "seconds": {
-            "total": sum(seconds), "mean": sum(seconds) / len(seconds),
+            "total": sum(seconds),
+            "mean": sum(seconds) / len(seconds),
             **{f"p{p}": percentile(seconds, p) for p in (50, 95, 99)},
         },
         "first_token_seconds": {
@@ -193,7 +197,7 @@ def speed(lines: Sequence[Line]) -> dict[str, Any]:
         "prompt_tokens": sum(line["prompt_tokens"] for line in timed),
         "cached_share": cached / sum(line["prompt_tokens"] for line in timed),
         "completion_tokens": sum(line["completion_tokens"] for line in timed),
-    }  # fmt: skip
+    }
 
 
 # --- tables -------------------------------------------------------------------------
@@ -224,15 +228,14 @@ def summary_tables(results: Mapping[str, Any]) -> list[Table]:
         (MEASURES[name][0], with_interval(found), f"{found['right']:,} of {found['n']:,}")
         for name, found in results["measures"].items()
     ]
-    rows += [
-        (text_title(name), f"{value:.1f}", "")
-        for name, value in results["text"].items()
-    ]
+    rows += [(text_title(name), f"{value:.1f}", "") for name, value in results["text"].items()]
     tables: list[Table] = [(title, rows, ("", "% (95 % interval)", "count"))]
     if levels := results["by"].get("hardness"):
         rows = [
             (
-                level, found["n"], with_interval(found),
+                level,
+                found["n"],
+                with_interval(found),
                 f"{100 * found['exact']:.1f}" if "exact" in found else "",
             )
             for level, found in levels.items()
@@ -240,26 +243,32 @@ def summary_tables(results: Mapping[str, Any]) -> list[Table]:
         tables.append(("By hardness", rows, ("", "questions", "execution %", "exact set %")))
     if results["errors"]:
         wrong = sum(results["errors"].values())
-        tables.append((
-            "What went wrong",
-            [(kind, n, f"{100 * n / wrong:.0f} %") for kind, n in results["errors"].items()],
-            ("", "questions", "of the wrong"),
-        ))
+        tables.append(
+            (
+                "What went wrong",
+                [(kind, n, f"{100 * n / wrong:.0f} %") for kind, n in results["errors"].items()],
+                ("", "questions", "of the wrong"),
+            )
+        )
     if fast := results["speed"]:
-        tables.append((
-            "Speed",
-            [(
-                *(f"{fast['seconds'][p]:.2f} s" for p in ("p50", "p95", "p99")),
-                f"{fast['first_token_seconds']['p50']:.2f} s",
-                f"{fast['decode_tokens_per_second'] or 0:.1f}",
-                f"{100 * fast['cached_share']:.0f} %",
-                f"{fast['seconds']['total'] / 60:.1f} min",
-            )],
-            ("p50", "p95", "p99", "first token", "tokens/s", "prompt cached", "in all"),
-        ))
+        tables.append(
+            (
+                "Speed",
+                [
+                    (
+                        *(f"{fast['seconds'][p]:.2f} s" for p in ("p50", "p95", "p99")),
+                        f"{fast['first_token_seconds']['p50']:.2f} s",
+                        f"{fast['decode_tokens_per_second'] or 0:.1f}",
+                        f"{100 * fast['cached_share']:.0f} %",
+                        f"{fast['seconds']['total'] / 60:.1f} min",
+                    )
+                ],
+                ("p50", "p95", "p99", "first token", "tokens/s", "prompt cached", "in all"),
+            )
+        )
     if rows := calibration_rows([results]):
         tables.append(("Confidence", rows, ("", "")))
-    return tables  # fmt: skip
+    return tables
 
 
 def calibration_rows(several: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
@@ -269,10 +278,12 @@ def calibration_rows(several: Sequence[Mapping[str, Any]]) -> list[tuple[str, ..
     if not any(found):
         return []
     titles: dict[str, Callable[[Mapping[str, Any]], str]] = {
-        f"Calibration error, {calibration.BINS} bins of equal mass":
-            lambda c: f"{c['ece_equal_mass']:.3f}",
-        f"Calibration error, {calibration.BINS} bins of equal width":
-            lambda c: f"{c['ece_equal_width']:.3f}",
+        f"Calibration error, {calibration.BINS} bins of equal mass": lambda c: (
+            f"{c['ece_equal_mass']:.3f}"
+        ),
+        f"Calibration error, {calibration.BINS} bins of equal width": lambda c: (
+            f"{c['ece_equal_width']:.3f}"
+        ),
         "Brier score": lambda c: f"{c['brier']:.3f}",
         "Area under the ROC curve": lambda c: "" if c["auc"] is None else f"{c['auc']:.3f}",
     }
@@ -298,7 +309,7 @@ def suite_sentence(results: Mapping[str, Any]) -> str:
 
 
 def markdown_calibration(several: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
-    """"" where no run states a confidence."""
+    """ "" where no run states a confidence."""
     rows = calibration_rows(several)
     return tabulate(rows, ("", *names), tablefmt="github", disable_numparse=True) if rows else ""
 
@@ -311,19 +322,27 @@ def markdown_table(several: Sequence[Mapping[str, Any]]) -> str:
         answered, of = results["answered"], identity.get("of", 0)
         suite = f"{identity['suite']} ({answered:,}{f' of {of:,}' if answered < of else ''})"
         fast = results["speed"]
-        rows.append((
-            suite,
-            identity["model"] + _decoding(identity),
-            with_interval(measures["execution"]),
-            percent(measures.get("suite")) or "-",
-            percent(measures.get("exact")) or "-",
-            percent(measures["runs"]),
-            f"{fast['seconds']['p50']:.2f} s" if fast else "-",
-        ))
+        rows.append(
+            (
+                suite,
+                identity["model"] + _decoding(identity),
+                with_interval(measures["execution"]),
+                percent(measures.get("suite")) or "-",
+                percent(measures.get("exact")) or "-",
+                percent(measures["runs"]),
+                f"{fast['seconds']['p50']:.2f} s" if fast else "-",
+            )
+        )
     headers = (
-        "suite", "model", "execution % (95 %)", "test suite %", "exact set %", "runs %", "median",
+        "suite",
+        "model",
+        "execution % (95 %)",
+        "test suite %",
+        "exact set %",
+        "runs %",
+        "median",
     )
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)  # fmt: skip
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
 def _decoding(identity: Mapping[str, Any]) -> str:

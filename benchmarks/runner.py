@@ -211,9 +211,15 @@ def run(
         try:
             for example, database in _todo(dataset, folder):
                 line = predict(
-                    example, database, backend, settings,
-                    compare=compare, repairs=repairs, schema=schema, should_stop=should_stop,
-                )  # fmt: skip
+                    example,
+                    database,
+                    backend,
+                    settings,
+                    compare=compare,
+                    repairs=repairs,
+                    schema=schema,
+                    should_stop=should_stop,
+                )
                 if line is None:
                     break
                 waiting.append(scoring.submit(scorer.scored, example, line))
@@ -225,7 +231,7 @@ def run(
 def _todo(dataset: Dataset, folder: RunFolder) -> Iterator[tuple[Example, Any]]:
     """Examples without a line, each with its database open; a database is closed when the
     next one's turn comes."""
-    from t2sql_tui.core.database import open_database
+    from t2sql_tui.core.database.database import open_database
 
     database, name = None, None
     try:
@@ -243,16 +249,19 @@ def _todo(dataset: Dataset, folder: RunFolder) -> Iterator[tuple[Example, Any]]:
 
 
 def _refuse_changed_prompts(
-    dataset: Dataset, backend: Backend, folder: RunFolder, settings: GenerationSettings,
+    dataset: Dataset,
+    backend: Backend,
+    folder: RunFolder,
+    settings: GenerationSettings,
     schema: str,
 ) -> None:
     """A run goes on only with prompts that are byte for byte those it began with: the first
     finished example's prompt is made again and compared. A version's name alone would not
     notice a change in schema reading or value matching."""
     from t2sql_tui.core.ask import prompt_for
-    from t2sql_tui.core.database import open_database
+    from t2sql_tui.core.database.database import open_database
+    from t2sql_tui.core.prompting.value_matching import find_values
     from t2sql_tui.core.types import Question
-    from t2sql_tui.core.values import find_values
 
     done = next((e for e in dataset.examples if e.id in folder.lines), None)
     if done is None:
@@ -282,16 +291,22 @@ def predict(
 ) -> dict[str, Any] | None:
     """One example, asked as the app asks: a line that lacks only its score. None if
     `should_stop` ended it."""
+    from t2sql_tui.core.answers.confidence import features
     from t2sql_tui.core.ask import ask
-    from t2sql_tui.core.confidence import features
     from t2sql_tui.core.types import Question
 
     question = Question(example.question, example.evidence)
     started = time.perf_counter()
     answer = ask(
-        question, database, backend, settings, compare=compare, repairs=repairs,
-        should_stop=should_stop, shown=shown(schema, example, database),
-    )  # fmt: skip
+        question,
+        database,
+        backend,
+        settings,
+        compare=compare,
+        repairs=repairs,
+        should_stop=should_stop,
+        shown=shown(schema, example, database),
+    )
     if should_stop():
         return None
     seconds = time.perf_counter() - started
@@ -328,17 +343,23 @@ def predict(
     if settings.candidates > 1:
         line["candidates"] = [
             {
-                "sql": c.sql, "logprob": c.logprob, "tokens": c.tokens,
+                "sql": c.sql,
+                "logprob": c.logprob,
+                "tokens": c.tokens,
                 "accepted": isinstance(c.verdict, CheckedQuery),
             }
             for c in answer.generations[-1].candidates
-        ]  # fmt: skip
+        ]
     if answer.readings:
         line["readings"] = [
             {
-                "sql": r.candidate.sql, "votes": r.votes, "share": r.share,
-                "signs": list(r.signs), "ignored": list(r.ignored), "unsaid": list(r.unsaid),
+                "sql": r.candidate.sql,
+                "votes": r.votes,
+                "share": r.share,
+                "signs": list(r.signs),
+                "ignored": list(r.ignored),
+                "unsaid": list(r.unsaid),
             }
             for r in answer.readings
-        ]  # fmt: skip
+        ]
     return line

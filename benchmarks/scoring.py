@@ -94,9 +94,7 @@ class Scorer:
 
     def _execute(self, example: Example, predicted: str) -> execution.ExecutionVerdict:
         files = self._dataset.files[example.database]
-        return execution.verdict(
-            example.gold, predicted, files, keep_distinct=self._keep_distinct
-        )
+        return execution.verdict(example.gold, predicted, files, keep_distinct=self._keep_distinct)
 
     def _on_suite(self, example: Example, predicted: str, correct: bool) -> bool | None:
         if self._suite is None:
@@ -110,7 +108,7 @@ class Scorer:
 
     def _schema(self, database: str) -> tuple[Schema, SpiderSchema]:
         if database not in self._schemas:
-            from t2sql_tui.core.database import open_database
+            from t2sql_tui.core.database.database import open_database
 
             with open_database(self._dataset.files[database][0]) as opened:
                 schema = opened.schema

@@ -25,9 +25,9 @@ def shown(kind: str, example: Example, database: Any) -> Schema | None:
     if kind == "full":
         return None
     from benchmarks.linking import columns_read
-    from t2sql_tui.core.linking import rank_tables
+    from t2sql_tui.core.prompting.schema_linking import rank_tables
+    from t2sql_tui.core.prompting.value_matching import find_values
     from t2sql_tui.core.types import Question
-    from t2sql_tui.core.values import find_values
 
     whole = database.schema
     if kind == "gold":

@@ -23,13 +23,30 @@ from benchmarks.datasets import (
 # database of Spider that shares a fifth of their columns (Jaccard over table.column, so that
 # a near copy cannot be trained on); five drawn from each stratum of 2-3, 4-5, 6-8 and 9 or
 # more tables by the first seed (2) that gave 980 to 1,020 questions: 999.
-HOLDOUT_DATABASES: frozenset[str] = frozenset({
-    "apartment_rentals", "chinook_1", "cinema", "company_office", "cre_Docs_and_Epenses",
-    "cre_Theme_park", "department_management", "e_government", "icfp_1", "insurance_fnol",
-    "insurance_policies", "loan_1", "local_govt_and_lot", "products_for_hire", "school_player",
-    "sports_competition", "store_product", "student_assessment", "tracking_share_transactions",
-    "wrestler",
-})  # fmt: skip
+HOLDOUT_DATABASES: frozenset[str] = frozenset(
+    {
+        "apartment_rentals",
+        "chinook_1",
+        "cinema",
+        "company_office",
+        "cre_Docs_and_Epenses",
+        "cre_Theme_park",
+        "department_management",
+        "e_government",
+        "icfp_1",
+        "insurance_fnol",
+        "insurance_policies",
+        "loan_1",
+        "local_govt_and_lot",
+        "products_for_hire",
+        "school_player",
+        "sports_competition",
+        "store_product",
+        "student_assessment",
+        "tracking_share_transactions",
+        "wrestler",
+    }
+)
 
 # Spider-Syn's wordings of Spider's training questions, under the data folder.
 SPIDER_SYN = Path("spider-syn", "train_spider.json")
@@ -53,23 +70,35 @@ SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
         Suite(
-            "spider-dev", "Spider 1.0 dev", "spider", read_spider,
-            "For measuring only: nothing may be tuned on it.", fetch="spider",
+            "spider-dev",
+            "Spider 1.0 dev",
+            "spider",
+            read_spider,
+            "For measuring only: nothing may be tuned on it.",
+            fetch="spider",
         ),
         Suite(
-            "spider-test", "Spider 1.0 test (released 2024)", "spider",
+            "spider-test",
+            "Spider 1.0 test (released 2024)",
+            "spider",
             lambda d: read_spider(
                 d, ("test.json",), tables="test_tables.json", databases="test_database"
             ),
-            "For measuring only. In the archive of 2024, not in older copies.", fetch="spider",
+            "For measuring only. In the archive of 2024, not in older copies.",
+            fetch="spider",
         ),
         Suite(
-            "spider-train-holdout", "20 of Spider's train databases, set aside", "spider",
+            "spider-train-holdout",
+            "20 of Spider's train databases, set aside",
+            "spider",
             lambda d: read_spider(d, ("train_spider.json",), only=HOLDOUT_DATABASES),
-            "For choosing prompts and hyperparameters.", fetch="spider",
+            "For choosing prompts and hyperparameters.",
+            fetch="spider",
         ),
         Suite(
-            "spider-syn-holdout", "Those of their questions that Spider-Syn words anew", "spider",
+            "spider-syn-holdout",
+            "Those of their questions that Spider-Syn words anew",
+            "spider",
             lambda d: read_spider_syn(
                 read_spider(d, ("train_spider.json",), only=HOLDOUT_DATABASES),
                 d.parent / SPIDER_SYN,
@@ -78,19 +107,26 @@ SUITES: dict[str, Suite] = {
             fetch="spider",
         ),
         Suite(
-            "spider-train", "The rest of Spider's train questions", "spider",
+            "spider-train",
+            "The rest of Spider's train questions",
+            "spider",
             lambda d: read_spider(
                 d, ("train_spider.json", "train_others.json"), without=HOLDOUT_DATABASES
             ),
-            "What recipes train on; a score here says nothing of new databases.", fetch="spider",
+            "What recipes train on; a score here says nothing of new databases.",
+            fetch="spider",
         ),
         Suite(
-            "demo", "The app's five sample databases", "",
+            "demo",
+            "The app's five sample databases",
+            "",
             lambda d: read_demo(cache_folder() / "demo"),
             "Small; a smoke test and a first impression.",
         ),
         Suite(
-            "gretel-test", "gretelai/synthetic_text_to_sql test, SELECTs", "gretel",
+            "gretel-test",
+            "gretelai/synthetic_text_to_sql test, SELECTs",
+            "gretel",
             lambda d: read_gretel(
                 d, "synthetic_text_to_sql_test.snappy.parquet", cache_folder() / "gretel"
             ),
@@ -98,7 +134,7 @@ SUITES: dict[str, Suite] = {
             fetch="gretel",
         ),
     )
-}  # fmt: skip
+}
 
 # Suites that name a folder (or a question file in it): "spider-format:DIR".
 FORMATS: dict[str, Callable[[Path, str | None], Dataset]] = {

@@ -37,7 +37,7 @@ async def session(started: float) -> dict[str, float]:
     """One session of the app, as a person would have it, without a terminal around it."""
     from t2sql_tui import demo
     from t2sql_tui.backends import load_backend
-    from t2sql_tui.core.catalog import find_model
+    from t2sql_tui.core.models.catalog import find_model
     from t2sql_tui.core.types import Limits
     from t2sql_tui.ui.app import T2SQLApp
 
@@ -100,15 +100,19 @@ def measure() -> dict[str, float]:
     seen["`--help`, s"] = min(times)
     child = subprocess.run(
         [sys.executable, __file__, "--child", str(time.time())],
-        check=True, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     return seen | json.loads(child.stdout.splitlines()[-1])
 
 
 def table(result: dict) -> str:
     rows = [f"| {name} | {value:,.2f} |" for name, value in result["figures"].items()]
     text = "\n".join(["| the app with the default model | |", "|---|---:|", *rows])
-    return f"{BEGIN}\n{text.replace('.00 |', ' |')}\n\n{result['machine']}, {result['date']}.\n{END}"
+    return (
+        f"{BEGIN}\n{text.replace('.00 |', ' |')}\n\n{result['machine']}, {result['date']}.\n{END}"
+    )
 
 
 def main() -> None:

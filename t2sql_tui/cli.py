@@ -63,35 +63,44 @@ def _model_options(command):
     for option in reversed(
         (
             click.option(
-                "--model", metavar="NAME|FILE", default=None,
+                "--model",
+                metavar="NAME|FILE",
+                default=None,
                 help="A model of `t2sql-tui models list`, or any .gguf file.",
             ),
             click.option(
-                "--backend", type=click.Choice(["gguf", "peft", "scripted"]), default="gguf",
+                "--backend",
+                type=click.Choice(["gguf", "peft", "scripted"]),
+                default="gguf",
                 show_default=True,
                 help="gguf: llama.cpp. peft: transformers with the adapter, for a GPU "
                 "(needs the extra `gpu`). scripted: canned replies, to try the screen.",
             ),
             click.option("--offline", is_flag=True, help="Touch no network, not even for weights."),
         )
-    ):  # fmt: skip
+    ):
         command = option(command)
     return command
 
 
 def _compare_option(what: str):
     return click.option(
-        "--compare/--no-compare", default=None,
+        "--compare/--no-compare",
+        default=None,
         help="Run the model's candidates, read-only and briefly, to compare their rows "
         f"before {what}. On by default.",
-    )  # fmt: skip
+    )
 
 
 def _demo_option(command):
     return click.option(
-        "--demo", is_flag=False, flag_value="ecommerce", default=None, metavar="[NAME]",
+        "--demo",
+        is_flag=False,
+        flag_value="ecommerce",
+        default=None,
+        metavar="[NAME]",
         help="Use a demo database: ecommerce, finance, healthcare, saas or retail.",
-    )(command)  # fmt: skip
+    )(command)
 
 
 @click.group(
@@ -137,7 +146,7 @@ def open(
         raise T2SQLError(
             "The app needs a terminal.", 'Without one: t2sql-tui ask DATABASE "question" --run'
         )
-    from t2sql_tui.core.catalog import find_model
+    from t2sql_tui.core.models.catalog import find_model
     from t2sql_tui.ui.app import T2SQLApp
 
     if demo:
@@ -157,16 +166,21 @@ def open(
 @_demo_option
 @click.option("--run", is_flag=True, help="Run the SQL as well, read-only, and print the rows.")
 @click.option(
-    "--format", "format_", default="table", show_default=True,
+    "--format",
+    "format_",
+    default="table",
+    show_default=True,
     help="How rows are printed: table, csv, tsv, json, jsonl, markdown or sql.",
-)  # fmt: skip
+)
 @click.option("--limit", default=500, show_default=True, help="The most rows to print.")
 @click.option("--timeout", default=30.0, show_default=True, help="Seconds that the SQL may run.")
 @click.option("--sql-only", is_flag=True, help="Print the SQL, and nothing on stderr but errors.")
 @click.option(
-    "--json", "as_json", is_flag=True,
+    "--json",
+    "as_json",
+    is_flag=True,
     help="Print one JSON object: SQL, confidence, readings, signs of error; with --run, rows.",
-)  # fmt: skip
+)
 @_compare_option("one is chosen")
 @_model_options
 def ask(
@@ -200,18 +214,19 @@ def ask(
         click.echo(arguments[0], err=True)
     if len(arguments) != (1 if demo else 2):
         raise click.UsageError(
-            'Give --demo NAME and a "question" in quotes.' if demo
+            'Give --demo NAME and a "question" in quotes.'
+            if demo
             else 'Give a database and a "question" in quotes.'
-        )  # fmt: skip
+        )
     if run and sql_only:
         raise click.UsageError("--sql-only prints no rows; leave out --run.")
     if as_json and (sql_only or format_ != "table"):
         raise click.UsageError("--json is a format of its own; leave out --sql-only and --format.")
+    from t2sql_tui.core.answers.describe import summary
     from t2sql_tui.core.ask import APP_SETTINGS
     from t2sql_tui.core.ask import ask as ask_model
-    from t2sql_tui.core.catalog import find_model
-    from t2sql_tui.core.database import open_database
-    from t2sql_tui.core.readings import summary
+    from t2sql_tui.core.database.database import open_database
+    from t2sql_tui.core.models.catalog import find_model
     from t2sql_tui.core.types import Limits, Question
 
     if run:
@@ -280,8 +295,8 @@ def doctor(database: Path | None, demo: str | None, model: str | None) -> None:
     Ends with exit code 1 if anything does not hold.
     """
     from t2sql_tui.backends.diagnosis import diagnose
-    from t2sql_tui.core.catalog import find_model
     from t2sql_tui.core.doctor import run_doctor
+    from t2sql_tui.core.models.catalog import find_model
 
     path = database or _build_demo(demo or "ecommerce")
     held = True
@@ -318,7 +333,7 @@ def _load(spec, backend: str, offline: bool, on_progress=None):
     from dataclasses import replace
 
     from t2sql_tui.backends import load_backend
-    from t2sql_tui.core import store
+    from t2sql_tui.core.models import store
 
     if backend == "scripted":
         return load_backend(spec, backend=backend)

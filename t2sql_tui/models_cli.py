@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import click
 
-from t2sql_tui.core import store
-from t2sql_tui.core.catalog import DEFAULT_MODEL, find_model, load_catalog
+from t2sql_tui.core.models import store
+from t2sql_tui.core.models.catalog import DEFAULT_MODEL, find_model, load_catalog
 from t2sql_tui.core.types import ModelSpec
 
 
@@ -39,8 +39,13 @@ def list_models() -> None:
         (spec.name, spec.title, f"{spec.bytes / 1e6:,.0f} MB", spec.licence, _whereabouts(spec))
         for spec in map(find_model, load_catalog())
     ]
-    click.echo(tabulate(rows, ("name", "model", "size", "licence", "on this machine"),
-                        colalign=("left", "left", "right")))  # fmt: skip
+    click.echo(
+        tabulate(
+            rows,
+            ("name", "model", "size", "licence", "on this machine"),
+            colalign=("left", "left", "right"),
+        )
+    )
     click.echo(f"\nIn {store.models_folder()}", err=True)
 
 

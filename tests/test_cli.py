@@ -109,7 +109,7 @@ def test_exit_code_3_for_a_database_that_does_not_open(tmp_path: Path) -> None:
 
 def test_exit_code_4_for_a_model_that_is_not_there(shop: Path) -> None:
     result = run("ask", str(shop), "q", "--model", "gpt-17")
-    assert result.exit_code == 4 and "models" in result.stderr.lower() or "Known" in result.stderr
+    assert (result.exit_code == 4 and "models" in result.stderr.lower()) or "Known" in result.stderr
 
 
 def test_exit_code_2_for_a_wrong_command_line(shop: Path) -> None:

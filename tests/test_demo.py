@@ -12,9 +12,9 @@ import sqlglot
 from sqlglot import exp
 
 from t2sql_tui import demo
-from t2sql_tui.core.check import check
-from t2sql_tui.core.database import open_database
+from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.errors import DatabaseError, T2SQLError
+from t2sql_tui.core.sql.check import check
 from t2sql_tui.core.types import CheckedQuery
 
 NAMES = [entry.name for entry in demo.DEMOS]
@@ -189,7 +189,8 @@ def without_one_condition(sql: str) -> Iterator[str]:
 
 def test_the_mutation_drops_what_it_says():
     assert list(without_one_condition("SELECT a FROM t WHERE a > 1 AND b < 2")) == [
-        "SELECT a FROM t WHERE TRUE AND b < 2", "SELECT a FROM t WHERE a > 1 AND TRUE",
+        "SELECT a FROM t WHERE TRUE AND b < 2",
+        "SELECT a FROM t WHERE a > 1 AND TRUE",
     ]
 
 
@@ -204,12 +205,16 @@ def test_an_order_has_no_ties(example, connections):
     tree.set("limit", None)
     keys = [exp.alias_(key.this.copy(), f"key{n}") for n, key in enumerate(order.expressions)]
     names = {projection.alias_or_name: projection.unalias() for projection in tree.selects}
-    keys = [key.transform(lambda node: names.get(node.name, node).copy()
-                          if isinstance(node, exp.Column) else node) for key in keys]
+    keys = [
+        key.transform(
+            lambda node: names.get(node.name, node).copy() if isinstance(node, exp.Column) else node
+        )
+        for key in keys
+    ]
     keyed = rows(connections[example.database], tree.select(*keys).sql(dialect="sqlite"))
     limit = sqlglot.parse_one(example.gold, dialect="sqlite").args.get("limit")
     shown = int(limit.expression.name) + 1 if limit else len(keyed)
-    tails = [row[-len(keys):] for row in keyed[:shown]]
+    tails = [row[-len(keys) :] for row in keyed[:shown]]
     assert len(tails) == len(set(tails)) and len(tails) > 1
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 def test_import_contracts() -> None:
     done = subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
-        cwd=Path(__file__).parent.parent, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,9 +9,9 @@ import pytest
 from t2sql_tui import demo
 from t2sql_tui.backends import load_backend
 from t2sql_tui.core.ask import ask
-from t2sql_tui.core.catalog import find_model
-from t2sql_tui.core.check import check
-from t2sql_tui.core.database import open_database
+from t2sql_tui.core.database.database import open_database
+from t2sql_tui.core.models.catalog import find_model
+from t2sql_tui.core.sql.check import check
 from t2sql_tui.core.types import GenerationSettings, Question
 
 pytestmark = pytest.mark.model

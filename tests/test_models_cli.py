@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from t2sql_tui.core import store
-from t2sql_tui.core.catalog import load_catalog
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.models import store
+from t2sql_tui.core.models.catalog import load_catalog
 from t2sql_tui.models_cli import models
 
 

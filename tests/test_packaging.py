@@ -25,10 +25,23 @@ def wheel(tmp_path_factory) -> zipfile.ZipFile:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / "copy")
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
-         "--no-index", "--wheel-dir", folder, folder / "copy"],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--no-index",
+            "--wheel-dir",
+            folder,
+            folder / "copy",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     (built,) = folder.glob("*.whl")
     return zipfile.ZipFile(built)
 
@@ -47,14 +60,15 @@ def test_every_data_file_is_in_the_wheel(wheel):
         *ROOT.glob("trainer/recipes/*.toml"),
     ]
     names = {str(path.relative_to(ROOT)) for path in data}
-    names |= {f"t2sql_tui/models/{path.parent.name}/{path.name}"
-              for path in ROOT.glob("models/*/*.*")}  # fmt: skip
+    names |= {
+        f"t2sql_tui/models/{path.parent.name}/{path.name}" for path in ROOT.glob("models/*/*.*")
+    }
     assert names and names <= set(wheel.namelist())
 
 
 def test_the_installed_program_finds_its_models(wheel, tmp_path):
     wheel.extractall(tmp_path)
-    code = "from t2sql_tui.core import catalog; print(catalog.__file__, *catalog.load_catalog())"
+    code = "from t2sql_tui.core.models import catalog; print(catalog.__file__, *catalog.load_catalog())"
     said = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
     ).stdout.split()

@@ -25,5 +25,5 @@ def test_linked_files_exist() -> None:
 
 def test_the_number_of_attacks_is_counted() -> None:
     said = int(re.search(r"against (\d+)\s+hostile statements", README).group(1))
-    attacks = (ROOT / "tests/core/attacks.sql").read_text("utf-8")
+    attacks = (ROOT / "tests/core/database/attacks.sql").read_text("utf-8")
     assert said == len(re.findall(r"^--! ", attacks, re.M))

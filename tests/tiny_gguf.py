@@ -14,8 +14,17 @@ import gguf
 import numpy as np
 
 MARKERS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-MERGES = (("S", "E"), ("SE", "L"), ("SEL", "E"), ("SELE", "C"), ("SELEC", "T"), ("Ġ", "F"),
-          ("ĠF", "R"), ("ĠFR", "O"), ("ĠFRO", "M"))  # fmt: skip
+MERGES = (
+    ("S", "E"),
+    ("SE", "L"),
+    ("SEL", "E"),
+    ("SELE", "C"),
+    ("SELEC", "T"),
+    ("Ġ", "F"),
+    ("ĠF", "R"),
+    ("ĠFR", "O"),
+    ("ĠFRO", "M"),
+)
 WIDTH, FEED_FORWARD, HEADS, KV_HEADS, CONTEXT = 64, 128, 4, 2, 2048
 
 

@@ -21,15 +21,22 @@ def byte_tokenizer(folder: Path, vocabulary: int = 320) -> None:
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
         r"|\s*[\r\n]+|\s+(?!\S)|\s+"
     )
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(words), "isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(words), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(TEXTS, trainers.BpeTrainer(
-        vocab_size=vocabulary - 8, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"], show_progress=False,
-    ))  # fmt: skip
+    tokenizer.train_from_iterator(
+        TEXTS,
+        trainers.BpeTrainer(
+            vocab_size=vocabulary - 8,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+            show_progress=False,
+        ),
+    )
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
     ).save_pretrained(folder)
@@ -40,17 +47,35 @@ def tiny_model(kind: str, tied: bool = False, vocabulary: int = 320, **options):
     import torch
     import transformers
 
-    names = {"qwen2": "Qwen2", "qwen3": "Qwen3", "llama": "Llama", "mistral": "Mistral",
-             "phi3": "Phi3", "gemma3": "Gemma3Text"}  # fmt: skip
+    names = {
+        "qwen2": "Qwen2",
+        "qwen3": "Qwen3",
+        "llama": "Llama",
+        "mistral": "Mistral",
+        "phi3": "Phi3",
+        "gemma3": "Gemma3Text",
+    }
     shape = {
-        "vocab_size": vocabulary, "hidden_size": 64, "intermediate_size": 96,
-        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-        "max_position_embeddings": 4096, "tie_word_embeddings": tied, "initializer_range": 0.2,
-        "bos_token_id": None, "eos_token_id": 2, "pad_token_id": 0,
-    }  # fmt: skip
+        "vocab_size": vocabulary,
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 4096,
+        "tie_word_embeddings": tied,
+        "initializer_range": 0.2,
+        "bos_token_id": None,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+    }
     if kind == "gemma3":
-        shape |= {"num_hidden_layers": 7, "head_dim": 16, "query_pre_attn_scalar": 16,
-                  "sliding_window": 8}  # fmt: skip
+        shape |= {
+            "num_hidden_layers": 7,
+            "head_dim": 16,
+            "query_pre_attn_scalar": 16,
+            "sliding_window": 8,
+        }
     if kind in ("qwen3", "mistral"):
         shape["head_dim"] = 32  # heads * head_dim is not the hidden size
     config = getattr(transformers, names[kind] + "Config")(**shape | options)
@@ -90,8 +115,16 @@ def logits_of(model, ids: list[int]):
 def gguf_logits(path: Path, ids: list[int], lora: Path | None = None):
     from llama_cpp import Llama
 
-    model = Llama(str(path), n_ctx=128, n_batch=128, n_threads=1, n_threads_batch=1,
-                  logits_all=True, verbose=False, lora_path=str(lora) if lora else None)  # fmt: skip
+    model = Llama(
+        str(path),
+        n_ctx=128,
+        n_batch=128,
+        n_threads=1,
+        n_threads_batch=1,
+        logits_all=True,
+        verbose=False,
+        lora_path=str(lora) if lora else None,
+    )
     try:
         model.eval(ids)
         return model.scores[: len(ids)].copy()
@@ -115,10 +148,15 @@ def sentencepiece_tokenizer(folder: Path, prefix_space: bool, vocabulary: int = 
             left += right
     tokens += dict.fromkeys(left + right for left, right in merges)
     tokens = list(dict.fromkeys(tokens))
-    tokenizer = Tokenizer(models.BPE(
-        {token: i for i, token in enumerate(tokens)}, merges, unk_token="<unk>",
-        byte_fallback=True, fuse_unk=True,
-    ))  # fmt: skip
+    tokenizer = Tokenizer(
+        models.BPE(
+            {token: i for i, token in enumerate(tokens)},
+            merges,
+            unk_token="<unk>",
+            byte_fallback=True,
+            fuse_unk=True,
+        )
+    )
     steps = [normalizers.Prepend("▁")] if prefix_space else []
     tokenizer.normalizer = normalizers.Sequence([*steps, normalizers.Replace(" ", "▁")])
     tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback()])

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import click
 
-from t2sql_tui.core.catalog import ADAPTER_INFO
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.models.catalog import ADAPTER_INFO
 from trainer.base import whole_folder
 from trainer.export import find_trained
 
@@ -71,12 +71,22 @@ def _shape(folder: Path) -> list[object]:
 
 
 @click.command("average")
-@click.argument("adapters", nargs=-1, required=True, metavar="ADAPTER...",
-                type=click.Path(exists=True, file_okay=False, path_type=Path))  # fmt: skip
-@click.option("--weights", default="", metavar="A,B,...", help="How much each counts. "
-              "[default: all the same]")  # fmt: skip
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False),
-              help="The folder to write.")  # fmt: skip
+@click.argument(
+    "adapters",
+    nargs=-1,
+    required=True,
+    metavar="ADAPTER...",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option(
+    "--weights", default="", metavar="A,B,...", help="How much each counts. [default: all the same]"
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder to write.",
+)
 def average_command(adapters: tuple[Path, ...], weights: str, out: Path) -> None:
     """The mean of ADAPTERs that were trained from one another, as a new adapter.
 

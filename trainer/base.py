@@ -42,7 +42,7 @@ def find_base(config: Config) -> Base:
 
     Raises: ModelError if its weights are not here, or no chat format is known for it.
     """
-    from t2sql_tui.core.catalog import find_model, load_catalog
+    from t2sql_tui.core.models.catalog import find_model, load_catalog
 
     name = config.base
     folder = Path(name).expanduser()
@@ -69,9 +69,13 @@ def find_base(config: Config) -> Base:
 
 # By transformers' model type, for folders and hub ids that are in no catalog.
 _CHAT_FORMATS = {
-    "qwen2": "chatml", "qwen3": "chatml", "phi3": "phi3", "mistral": "mistral",
-    "gemma3_text": "gemma", "gemma3": "gemma",
-}  # fmt: skip
+    "qwen2": "chatml",
+    "qwen3": "chatml",
+    "phi3": "phi3",
+    "mistral": "mistral",
+    "gemma3_text": "gemma",
+    "gemma3": "gemma",
+}
 
 
 def _transformers_base(name: str, source: str, config: Config) -> Base:
@@ -166,9 +170,7 @@ def load_model(base: Base, config: Config, *, attention: str = "") -> PreTrained
     getLogger("bitsandbytes").setLevel(ERROR)
     warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
     options: dict[str, Any] = {"attn_implementation": attention or packing.ATTENTION}
-    options["dtype"] = (
-        torch.bfloat16 if config.bf16 and config.method != "full" else torch.float32
-    )
+    options["dtype"] = torch.bfloat16 if config.bf16 and config.method != "full" else torch.float32
     if config.method == "qlora":
         if not torch.cuda.is_available():
             raise ModelError(
@@ -178,9 +180,11 @@ def load_model(base: Base, config: Config, *, attention: str = "") -> PreTrained
         from transformers import BitsAndBytesConfig
 
         options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.bfloat16,
-        )  # fmt: skip
+        )
     if torch.cuda.is_available():
         options["device_map"] = {"": int(os.environ.get("LOCAL_RANK", 0))}
     model = AutoModelForCausalLM.from_pretrained(transformers_folder(base), **options)
@@ -219,11 +223,15 @@ def add_adapter(model: PreTrainedModel, config: Config):
         adapted = get_peft_model(
             model,
             LoraConfig(
-                r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout,
-                target_modules=targets, use_rslora=config.rslora, use_dora=config.dora,
+                r=config.rank,
+                lora_alpha=config.alpha,
+                lora_dropout=config.dropout,
+                target_modules=targets,
+                use_rslora=config.rslora,
+                use_dora=config.dora,
                 task_type="CAUSAL_LM",
             ),
-        )  # fmt: skip
+        )
     except ValueError as error:
         raise ModelError(
             f"No adapter fits: {_first_line(error)}",
@@ -257,7 +265,7 @@ def _load_weights(adapted, folder: Path, config: Config) -> None:
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 
-    from t2sql_tui.core.catalog import read_adapter_info
+    from t2sql_tui.core.models.catalog import read_adapter_info
 
     try:
         kept = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
@@ -269,8 +277,13 @@ def _load_weights(adapted, folder: Path, config: Config) -> None:
         ) from error
     own = adapted.peft_config["default"]
     here = (own.r, own.lora_alpha, own.use_rslora, own.use_dora, sorted(own.target_modules))
-    there = (kept["r"], kept["lora_alpha"], kept["use_rslora"], kept["use_dora"],
-             sorted(kept["target_modules"]))  # fmt: skip
+    there = (
+        kept["r"],
+        kept["lora_alpha"],
+        kept["use_rslora"],
+        kept["use_dora"],
+        sorted(kept["target_modules"]),
+    )
     base = read_adapter_info(folder).base_sha256
     if here != there or (base and base != find_base(config).sha256):
         raise ModelError(
@@ -291,9 +304,10 @@ def fuse(model) -> int:
     from peft.tuners.lora import Linear
 
     layers = [
-        module for module in model.modules()
+        module
+        for module in model.modules()
         if type(module) is Linear and not module.lora_variant and not _dropout(module)
-    ]  # fmt: skip
+    ]
     for layer in layers:
         layer.forward = _fused_forward(layer, layer.forward)
     return len(layers)
@@ -312,9 +326,13 @@ def _fused_forward(layer, plain):
         name = layer.active_adapters[0]
         base = layer.get_base_layer()
         return function.apply(
-            x, base.weight, base.bias, layer.lora_A[name].weight, layer.lora_B[name].weight,
+            x,
+            base.weight,
+            base.bias,
+            layer.lora_A[name].weight,
+            layer.lora_B[name].weight,
             layer.scaling[name],
-        )  # fmt: skip
+        )
 
     return forward
 

@@ -45,14 +45,27 @@ class Speed:
         wall = lambda s: s.examples / s.seconds  # noqa: E731
         cpu = lambda s: s.examples / s.cpu_seconds  # noqa: E731
         return [
-            self.name, self.examples, self.tokens, round(self.tokens / self.seconds, 1),
-            round(wall(self), 3), round(wall(self) / wall(plain), 2),
-            round(cpu(self) / cpu(plain), 2), round(self.loss, 4),
-        ]  # fmt: skip
+            self.name,
+            self.examples,
+            self.tokens,
+            round(self.tokens / self.seconds, 1),
+            round(wall(self), 3),
+            round(wall(self) / wall(plain), 2),
+            round(cpu(self) / cpu(plain), 2),
+            round(self.loss, 4),
+        ]
 
 
-HEADERS = ["", "examples", "tokens", "tokens/s", "examples/s", "x plain", "x plain (CPU time)",
-           "loss"]  # fmt: skip
+HEADERS = [
+    "",
+    "examples",
+    "tokens",
+    "tokens/s",
+    "examples/s",
+    "x plain",
+    "x plain (CPU time)",
+    "loss",
+]
 
 
 def bench(config: Config, examples: int, say: Callable[[str], None], ablate: bool = True) -> dict:
@@ -138,9 +151,14 @@ def _time(
     if on_gpu:
         torch.cuda.synchronize()
     return Speed(
-        name, len(items), tokens, useful, round(time.perf_counter() - wall, 3),
-        round(time.process_time() - cpu, 3), total / max(1, useful),
-    )  # fmt: skip
+        name,
+        len(items),
+        tokens,
+        useful,
+        round(time.perf_counter() - wall, 3),
+        round(time.process_time() - cpu, 3),
+        total / max(1, useful),
+    )
 
 
 # --- ways to train ------------------------------------------------------------------
@@ -148,9 +166,12 @@ def _time(
 
 def _packed_rows(items: Sequence[packing.Item], config: Config) -> list[dict[str, Any]]:
     rows = packing.rows_of_epoch(
-        items, [1] * len(items), row_tokens=config.row_tokens,
-        group_questions=config.group_questions, rng=random.Random(config.seed),
-    )  # fmt: skip
+        items,
+        [1] * len(items),
+        row_tokens=config.row_tokens,
+        group_questions=config.group_questions,
+        rng=random.Random(config.seed),
+    )
     return [packing.collate(items, row) for row in rows]
 
 
@@ -164,10 +185,16 @@ def _all_logits(model, batch: dict[str, Any], config: Config):
 
     batch = _to_device(batch, model)
     with autocast(model, config):
-        logits = model(
-            input_ids=batch["input_ids"], position_ids=batch["position_ids"],
-            layout=batch["layout"], use_cache=False,
-        ).logits[0].float()  # fmt: skip
+        logits = (
+            model(
+                input_ids=batch["input_ids"],
+                position_ids=batch["position_ids"],
+                layout=batch["layout"],
+                use_cache=False,
+            )
+            .logits[0]
+            .float()
+        )
     return cross_entropy(logits[batch["logits_to_keep"]], batch["labels"], reduction="sum")
 
 
@@ -176,11 +203,17 @@ def _square_mask(model, batch: dict[str, Any], config: Config):
 
     batch = _to_device(batch, model)
     with autocast(model, config):
-        logits = model(
-            input_ids=batch["input_ids"], position_ids=batch["position_ids"],
-            attention_mask=square_mask(batch["layout"]).to(model.device),
-            logits_to_keep=batch["logits_to_keep"], use_cache=False,
-        ).logits[0].float()  # fmt: skip
+        logits = (
+            model(
+                input_ids=batch["input_ids"],
+                position_ids=batch["position_ids"],
+                attention_mask=square_mask(batch["layout"]).to(model.device),
+                logits_to_keep=batch["logits_to_keep"],
+                use_cache=False,
+            )
+            .logits[0]
+            .float()
+        )
     return cross_entropy(logits, batch["labels"], reduction="sum")
 
 

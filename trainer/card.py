@@ -14,8 +14,8 @@ from typing import Any
 
 import click
 
-from t2sql_tui.core.catalog import AdapterInfo, read_adapter_info
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.models.catalog import AdapterInfo, read_adapter_info
 from trainer.export import find_trained, read_json, report_path, run_folder, run_name
 
 _YOURS = "<!-- what follows is kept when the card is written again -->"
@@ -26,13 +26,35 @@ _DATA = {
     "spider-syn": ("[Spider-Syn](https://github.com/ygan/Spider-Syn)", "MIT"),
     "synthetic": ("What the trainer generates over Spider's databases", "CC BY-SA 4.0"),
     "bird": ("[BIRD](https://bird-bench.github.io)", "CC BY-SA 4.0"),
-    "gretel": ("[gretel synthetic_text_to_sql]"
-               "(https://huggingface.co/datasets/gretelai/synthetic_text_to_sql)", "Apache-2.0"),
-}  # fmt: skip
+    "gretel": (
+        "[gretel synthetic_text_to_sql]"
+        "(https://huggingface.co/datasets/gretelai/synthetic_text_to_sql)",
+        "Apache-2.0",
+    ),
+}
 
-_SETTINGS = ("method", "rank", "alpha", "dropout", "targets", "rslora", "dora", "epochs",
-             "max_steps", "learning_rate", "schedule", "warmup", "weight_decay", "clip",
-             "packing", "row_tokens", "rows_per_step", "schema", "max_tokens", "seed")  # fmt: skip
+_SETTINGS = (
+    "method",
+    "rank",
+    "alpha",
+    "dropout",
+    "targets",
+    "rslora",
+    "dora",
+    "epochs",
+    "max_steps",
+    "learning_rate",
+    "schedule",
+    "warmup",
+    "weight_decay",
+    "clip",
+    "packing",
+    "row_tokens",
+    "rows_per_step",
+    "schema",
+    "max_tokens",
+    "seed",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +86,17 @@ def read_facts(folder: Path, results: Iterable[Path] = ()) -> Facts:
             raise ModelError(f"There is no {path}", "Name a folder that `benchmarks run` wrote.")
         scores.append(read_json(path))
     return Facts(
-        name=run_name(folder), full=trained.full, info=read_adapter_info(trained.folder),
-        config=read_json(folder / "config.json"), run=run,
+        name=run_name(folder),
+        full=trained.full,
+        info=read_adapter_info(trained.folder),
+        config=read_json(folder / "config.json"),
+        run=run,
         data=read_json(Path(run["data"]) / "data.json") if run.get("data") else {},
         measured=[line for line in lines if "execution_accuracy" in line],
         plots=sorted(f"plots/{path.name}" for path in folder.glob("plots/*.png")),
-        exports=[read_json(path) for path in sorted(folder.glob("*.parity.json"))], scores=scores,
-    )  # fmt: skip
+        exports=[read_json(path) for path in sorted(folder.glob("*.parity.json"))],
+        scores=scores,
+    )
 
 
 def _lines(path: Path) -> list[str]:
@@ -84,10 +110,18 @@ def _lines(path: Path) -> list[str]:
 def card(facts: Facts, yours: str = "") -> str:
     """The card as Markdown, with the front matter that hubs read."""
     sections = (
-        _front_matter(facts), f"# {facts.name}", _summary(facts), _use(facts), _scores(facts),
-        _training(facts), _curve(facts), _exports(facts), _limits(facts), _licence(facts),
+        _front_matter(facts),
+        f"# {facts.name}",
+        _summary(facts),
+        _use(facts),
+        _scores(facts),
+        _training(facts),
+        _curve(facts),
+        _exports(facts),
+        _limits(facts),
+        _licence(facts),
         f"{_YOURS}\n{yours.strip()}",
-    )  # fmt: skip
+    )
     return "\n\n".join(section for section in sections if section).rstrip() + "\n"
 
 
@@ -105,7 +139,7 @@ def _front_matter(facts: Facts) -> str:
 
 def _base_repository(facts: Facts) -> str | None:
     """The base's name on a hub, where the catalog knows one."""
-    from t2sql_tui.core.catalog import load_catalog
+    from t2sql_tui.core.models.catalog import load_catalog
 
     known = load_catalog().get(facts.info.base)
     sources = [source.repo for source in known.sources if source.kind == "hub"] if known else []
@@ -114,8 +148,10 @@ def _base_repository(facts: Facts) -> str | None:
 
 def _summary(facts: Facts) -> str:
     what = "All weights of" if facts.full else "A low-rank adapter of"
-    return (f"{what} {facts.info.base or 'an unnamed base model'}, trained to turn an English "
-            "question and the schema of a SQLite database into one SELECT statement.")
+    return (
+        f"{what} {facts.info.base or 'an unnamed base model'}, trained to turn an English "
+        "question and the schema of a SQLite database into one SELECT statement."
+    )
 
 
 def _use(facts: Facts) -> str:
@@ -135,25 +171,34 @@ def _scores(facts: Facts) -> str:
         return "## Scores\n\nNot measured on a benchmark yet: `trainer eval`, then `trainer card`."
     from benchmarks.results import markdown_table
 
-    return f"## Scores\n\n{markdown_table(facts.scores)}\n\nOne answer a question, execution " \
-           "accuracy by Spider's official rules, 95 % intervals clustered by gold SQL."
+    return (
+        f"## Scores\n\n{markdown_table(facts.scores)}\n\nOne answer a question, execution "
+        "accuracy by Spider's official rules, 95 % intervals clustered by gold SQL."
+    )
 
 
 def _training(facts: Facts) -> str:
     if not facts.config:
         return ""
-    rows = [("base", facts.info.base), ("base SHA-256", f"`{facts.info.base_sha256[:16]}...`"),
-            ("data", ", ".join(facts.config.get("data", ())))]  # fmt: skip
+    rows = [
+        ("base", facts.info.base),
+        ("base SHA-256", f"`{facts.info.base_sha256[:16]}...`"),
+        ("data", ", ".join(facts.config.get("data", ()))),
+    ]
     statistics = facts.data.get("statistics", {}).get("train", {})
     if count := statistics.get("examples"):
         rows.append(("examples", f"{count:,}"))
     if facts.run.get("trainable_parameters"):
         share = facts.run["trainable_parameters"] / facts.run["parameters"]
-        rows.append(("trained parameters",
-                     f"{facts.run['trainable_parameters']:,} ({100 * share:.2f} %)"))
+        rows.append(
+            ("trained parameters", f"{facts.run['trainable_parameters']:,} ({100 * share:.2f} %)")
+        )
     skipped = ("rank", "alpha", "dropout", "targets", "rslora", "dora") if facts.full else ()
-    rows += [(name.replace("_", " "), _shown(facts.config[name]))
-             for name in _SETTINGS if name in facts.config and name not in skipped]
+    rows += [
+        (name.replace("_", " "), _shown(facts.config[name]))
+        for name in _SETTINGS
+        if name in facts.config and name not in skipped
+    ]
     if facts.run.get("steps"):
         rows.append(("steps", f"{facts.run['steps']:,}"))
     if minutes := facts.run.get("minutes"):
@@ -168,43 +213,66 @@ def _curve(facts: Facts) -> str:
     if not facts.measured:
         return ""
     held = facts.config.get("heldout") or "databases set aside"
-    rows = [(m["step"], f"{100 * m['execution_accuracy']:.1f}", f"{100 * m['valid_sql']:.1f}",
-             f"{m['eval_loss']:.3f}") for m in facts.measured]  # fmt: skip
+    rows = [
+        (
+            m["step"],
+            f"{100 * m['execution_accuracy']:.1f}",
+            f"{100 * m['valid_sql']:.1f}",
+            f"{m['eval_loss']:.3f}",
+        )
+        for m in facts.measured
+    ]
     table = _table(("step", "execution %", "valid SQL %", "loss"), rows)
     pictures = "\n".join(f"![{Path(p).stem.replace('_', ' ')}]({p})" for p in facts.plots)
-    return (f"## While it trained\n\nOn {facts.config.get('eval_questions', 'some')} questions of "
-            f"{held}, which it never saw; step 0 is the untuned model.\n\n{table}\n\n{pictures}")
+    return (
+        f"## While it trained\n\nOn {facts.config.get('eval_questions', 'some')} questions of "
+        f"{held}, which it never saw; step 0 is the untuned model.\n\n{table}\n\n{pictures}"
+    )
 
 
 def _exports(facts: Facts) -> str:
     if not facts.exports:
         return ""
     rows = [
-        (f"`{e['file']}`", f"{e['bytes'] / 1e6:,.0f}", f"{100 * e['exported_accuracy']:.1f}",
-         f"{100 * e['adapter_accuracy']:.1f}", f"{100 * (1 - e['different']):.0f}",
-         e["questions"], "yes" if e["passed"] else "**refused**")
+        (
+            f"`{e['file']}`",
+            f"{e['bytes'] / 1e6:,.0f}",
+            f"{100 * e['exported_accuracy']:.1f}",
+            f"{100 * e['adapter_accuracy']:.1f}",
+            f"{100 * (1 - e['different']):.0f}",
+            e["questions"],
+            "yes" if e["passed"] else "**refused**",
+        )
         for e in facts.exports
-    ]  # fmt: skip
+    ]
     headers = ("file", "MB", "execution %", "adapter's", "same SQL %", "questions", "passed")
-    return ("## GGUF files\n\nEach answered the same held-out questions as what it was made "
-            "from.\n\n" + _table(headers, rows))
+    return (
+        "## GGUF files\n\nEach answered the same held-out questions as what it was made "
+        "from.\n\n" + _table(headers, rows)
+    )
 
 
 def _limits(facts: Facts) -> str:
     limits = [
-        "It writes SQLite's dialect." if facts.config.get("dialect", "sqlite") == "sqlite"
+        "It writes SQLite's dialect."
+        if facts.config.get("dialect", "sqlite") == "sqlite"
         else f"It writes the dialect of {facts.config['dialect']}.",
         "Questions in English; other languages were not tried.",
         "A statement that runs can still be wrong: read it before you trust the rows.",
-    ]  # fmt: skip
+    ]
     last = max(facts.measured, key=lambda m: m["execution_accuracy"], default=None)
     if last:
-        limits.insert(0, f"On held-out questions {100 - 100 * last['execution_accuracy']:.0f} of "
-                         f"100 answers were wrong, and {100 - 100 * last['valid_sql']:.0f} did "
-                         "not run.")
+        limits.insert(
+            0,
+            f"On held-out questions {100 - 100 * last['execution_accuracy']:.0f} of "
+            f"100 answers were wrong, and {100 - 100 * last['valid_sql']:.0f} did "
+            "not run.",
+        )
     if tokens := facts.config.get("max_tokens"):
-        limits.append(f"Trained on prompts of at most {tokens:,} tokens: of a larger schema it "
-                      "sees only the tables that fit.")
+        limits.append(
+            f"Trained on prompts of at most {tokens:,} tokens: of a larger schema it "
+            "sees only the tables that fit."
+        )
     return "## Limits\n\n" + "\n".join(f"- {limit}" for limit in limits)
 
 
@@ -236,14 +304,19 @@ def _shown(value: Any) -> str:
 
 # --- commands ---------------------------------------------------------------------
 
-_RUN = click.argument("trained", metavar="RUN",
-                      type=click.Path(exists=True, file_okay=False, path_type=Path))
+_RUN = click.argument(
+    "trained", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
 
 
 @click.command("card")
 @_RUN
-@click.option("--results", multiple=True, type=click.Path(path_type=Path),
-              help="A folder that `benchmarks run` wrote; may be given several times.")
+@click.option(
+    "--results",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A folder that `benchmarks run` wrote; may be given several times.",
+)
 def card_command(trained: Path, results: tuple[Path, ...]) -> None:
     """Write the model card RUN/README.md from the run's files.
 
@@ -279,8 +352,11 @@ def push_command(trained: Path, repository: str, private: bool, dry_run: bool) -
     files = push_files(trained)
     size = sum(path.stat().st_size for path in files.values())
     token = get_token()
-    click.echo(f"{'Would upload' if dry_run or not token else 'Uploading'} to "
-               f"https://huggingface.co/{repository} ({size / 1e6:,.1f} MB):", err=True)
+    click.echo(
+        f"{'Would upload' if dry_run or not token else 'Uploading'} to "
+        f"https://huggingface.co/{repository} ({size / 1e6:,.1f} MB):",
+        err=True,
+    )
     for name, path in files.items():
         click.echo(f"{path.stat().st_size / 1e6:10,.2f} MB  {name}")
     if dry_run:
@@ -294,12 +370,14 @@ def push_command(trained: Path, repository: str, private: bool, dry_run: bool) -
     try:
         api.create_repo(repository, private=private, exist_ok=True)
         api.create_commit(
-            repository, commit_message=f"Upload {run_name(trained)}",
+            repository,
+            commit_message=f"Upload {run_name(trained)}",
             operations=[CommitOperationAdd(name, path) for name, path in files.items()],
-        )  # fmt: skip
+        )
     except (HfHubHTTPError, OSError) as error:
-        raise ModelError(f"The hub refused: {error}", "Check the name and the token's rights.") \
-            from error
+        raise ModelError(
+            f"The hub refused: {error}", "Check the name and the token's rights."
+        ) from error
     click.echo(f"https://huggingface.co/{repository}")
 
 
@@ -320,8 +398,10 @@ def push_files(trained: Path) -> dict[str, Path]:
         report = report_path(path)
         unmerged = path.stem.endswith("-lora")
         if not unmerged and not (report.exists() and json.loads(report.read_text())["passed"]):
-            raise ModelError(f"{path.name} was never compared with the adapter",
-                             f"Export it again, with its gate: trainer export {trained}")
+            raise ModelError(
+                f"{path.name} was never compared with the adapter",
+                f"Export it again, with its gate: trainer export {trained}",
+            )
         files[path.name] = path
         if report.exists():
             files[report.name] = report

@@ -124,8 +124,12 @@ def find_recipe(path: Path | None) -> Path | None:
 @main.command()
 @config_options("data")
 @click.option("--base", default=None, metavar="STR", help=options()["base"].help)
-@click.option("--report", type=click.Path(path_type=Path, file_okay=False), default=None,
-              help="Also write an exploratory report (HTML, Markdown, plots) into this folder.")  # fmt: skip
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Also write an exploratory report (HTML, Markdown, plots) into this folder.",
+)
 def data(config, recipe: Path | None, base: str | None, report: Path | None) -> None:
     """Read, prove, rewrite and keep the examples of a RECIPE.
 
@@ -166,9 +170,14 @@ def fit(config, recipe: Path | None, resume: bool, quiet: bool) -> None:
 
 @main.command()
 @config_options()
-@click.option("--grid", "grids", multiple=True, metavar="FIELD=A,B,C",
-              help="Values to try for a field, on top of the recipe's [sweep] table. Repeat it for "
-                   "more fields; lists of layers are written with +.")  # fmt: skip
+@click.option(
+    "--grid",
+    "grids",
+    multiple=True,
+    metavar="FIELD=A,B,C",
+    help="Values to try for a field, on top of the recipe's [sweep] table. Repeat it for "
+    "more fields; lists of layers are written with +.",
+)
 def sweep(config, recipe: Path | None, grids: tuple[str, ...]) -> None:
     """Train every combination of a grid and compare them; go on where it was stopped.
 
@@ -202,12 +211,26 @@ def doctor(config, recipe: Path | None) -> None:
 
 @main.command()
 @config_options()
-@click.option("--examples", default=64, show_default=True, type=click.IntRange(1),
-              help="Examples to train on, in each way once.")  # fmt: skip
-@click.option("--ablate/--no-ablate", default=True, show_default=True,
-              help="Also time packing without each of its parts.")  # fmt: skip
-@click.option("--json", "target", type=click.Path(path_type=Path, dir_okay=False), default=None,
-              help="Write the measurements and where they were taken.")  # fmt: skip
+@click.option(
+    "--examples",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Examples to train on, in each way once.",
+)
+@click.option(
+    "--ablate/--no-ablate",
+    default=True,
+    show_default=True,
+    help="Also time packing without each of its parts.",
+)
+@click.option(
+    "--json",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="Write the measurements and where they were taken.",
+)
 def bench(config, recipe: Path | None, examples: int, ablate: bool, target: Path | None) -> None:
     """Time packed training against a plain transformers loop, on the same examples.
 

@@ -40,7 +40,7 @@ class Config:
     """Chat format of the prompts; empty takes the base model's own."""
 
     prompt_version: str = _of("data", "v1")
-    """Prompt version, of those in t2sql_tui.core.prompt."""
+    """Prompt version, of those in t2sql_tui.core.prompting.prompt."""
 
     data: tuple[str, ...] = _of("data", ("spider-train",))
     """What to train on: names of `benchmarks list`, gretel-train, spider-syn (paraphrases of
@@ -220,9 +220,10 @@ class Config:
         dictionary differs from this one. A run that differs in none gives the same losses."""
         own = json.loads(json.dumps(asdict(self)))
         return [
-            f.name for f in fields(self)
+            f.name
+            for f in fields(self)
             if _group(f) != "run" and own[f.name] != other.get(f.name, own[f.name])
-        ]  # fmt: skip
+        ]
 
 
 def _group(f) -> str:
@@ -369,9 +370,22 @@ def recipes() -> list[Path]:
 
 
 def _checked(config: Config) -> Config:
-    for name in ("rank", "alpha", "row_tokens", "group_questions", "rows_per_step", "max_tokens",
-                 "repeat_hard", "repeat_extra", "repeat_set_operations", "eval_questions",
-                 "eval_tokens", "eval_batch", "save_every", "keep"):  # fmt: skip
+    for name in (
+        "rank",
+        "alpha",
+        "row_tokens",
+        "group_questions",
+        "rows_per_step",
+        "max_tokens",
+        "repeat_hard",
+        "repeat_extra",
+        "repeat_set_operations",
+        "eval_questions",
+        "eval_tokens",
+        "eval_batch",
+        "save_every",
+        "keep",
+    ):
         if getattr(config, name) < 1:
             raise ConfigError(f"'{name}' must be at least 1.", options()[name].help)
     if not config.epochs and not config.max_steps:

@@ -34,9 +34,13 @@ if TYPE_CHECKING:
 
 # transformers' model_type -> GGUF's architecture
 MODEL_TYPES = {
-    "qwen2": "qwen2", "qwen3": "qwen3", "llama": "llama", "mistral": "llama",
-    "phi3": "phi3", "gemma3_text": "gemma3",
-}  # fmt: skip
+    "qwen2": "qwen2",
+    "qwen3": "qwen3",
+    "llama": "llama",
+    "mistral": "llama",
+    "phi3": "phi3",
+    "gemma3_text": "gemma3",
+}
 
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = 1, 2, 3, 4, 5, 6  # llama_token_type
 
@@ -73,8 +77,12 @@ def convert(
         layout = Layout.of(base)
     else:
         heads = config.num_attention_heads
-        layout = Layout(MODEL_TYPES[config.model_type], config.num_hidden_layers,
-                        heads, config.num_key_value_heads or heads)
+        layout = Layout(
+            MODEL_TYPES[config.model_type],
+            config.num_hidden_layers,
+            heads,
+            config.num_key_value_heads or heads,
+        )
         values, extra = _hyper_parameters(config, layout.architecture), _rope_factors(config)
         values |= tokenizer_values(folder, config.vocab_size)
         values["general.name"] = encode(folder.name)
@@ -87,8 +95,10 @@ def convert(
         for tensor in _tensors(folder, config, layout, vocabulary, float_type(quantisation))
     }
     if base_gguf and (missing := extra.keys() - found.keys() - {"rope_freqs.weight"}):
-        raise ModelError(f"{folder} has no weights for {sorted(missing)[0]} of {base_gguf.name}",
-                         "Give the GGUF file that the model was fine-tuned from.")
+        raise ModelError(
+            f"{folder} has no weights for {sorted(missing)[0]} of {base_gguf.name}",
+            "Give the GGUF file that the model was fine-tuned from.",
+        )
     write_model(out, values, list((extra | found).values()), quantisation, on_progress)
     return out
 
@@ -96,14 +106,18 @@ def convert(
 def _config(folder: Path) -> Any:
     """transformers' text config, which fills in what a config.json leaves to defaults."""
     if not (folder / "config.json").exists():
-        raise ModelError(f"{folder} is not a model: config.json is missing",
-                         "Give a folder that save_pretrained() wrote.")
+        raise ModelError(
+            f"{folder} is not a model: config.json is missing",
+            "Give a folder that save_pretrained() wrote.",
+        )
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder).get_text_config()
     if config.model_type not in MODEL_TYPES:
-        raise ModelError(f"Models of the type {config.model_type!r} cannot be exported",
-                         f"Known are: {', '.join(MODEL_TYPES)}.")
+        raise ModelError(
+            f"Models of the type {config.model_type!r} cannot be exported",
+            f"Known are: {', '.join(MODEL_TYPES)}.",
+        )
     return config
 
 
@@ -133,8 +147,12 @@ def _tensor(
         stored = stored[:vocabulary]  # rows beyond the tokenizer's pad to a round number
     # Norms and biases stay in F32, as llama.cpp wants them.
     wide = stored.ndim == 1
-    return Tensor(name, stored.shape, gguf.GGMLQuantizationType.F32 if wide else kind,
-                  lambda: layout.arranged(parameter, widen(stored)))
+    return Tensor(
+        name,
+        stored.shape,
+        gguf.GGMLQuantizationType.F32 if wide else kind,
+        lambda: layout.arranged(parameter, widen(stored)),
+    )
 
 
 def _rope_factors(config: Any) -> dict[str, Tensor]:
@@ -197,9 +215,12 @@ def _hyper_parameters(config: Any, architecture: str) -> dict[str, bytes]:
         keys["attention.sliding_window"] = window
     if architecture == "gemma3":
         keys |= _gemma3(config, head)
-    return {f"{architecture}.{key}": encode(value) for key, value in
-            (keys | _rope_scaling(config, rope)).items()} | {
-        "general.architecture": encode(architecture), "general.type": encode("model"),
+    return {
+        f"{architecture}.{key}": encode(value)
+        for key, value in (keys | _rope_scaling(config, rope)).items()
+    } | {
+        "general.architecture": encode(architecture),
+        "general.type": encode("model"),
     }
 
 
@@ -210,13 +231,17 @@ def _gemma3(config: Any, head: int) -> dict[str, Any]:
     as_usual = {  # what llama.cpp has built in rather than reads from the file
         "query_pre_attn_scalar": config.query_pre_attn_scalar == head,
         "final_logit_softcapping": not config.final_logit_softcapping,
-        "layer_types": all((kind == "full_attention") == (place % period == 0)
-                           for place, kind in enumerate(kinds, start=1)),
-    }  # fmt: skip
+        "layer_types": all(
+            (kind == "full_attention") == (place % period == 0)
+            for place, kind in enumerate(kinds, start=1)
+        ),
+    }
     for name, usual in as_usual.items():
         if not usual:
-            raise ModelError(f"This Gemma 3's {name} is not one that llama.cpp can run",
-                             "Keep the adapter unmerged and run it with transformers.")
+            raise ModelError(
+                f"This Gemma 3's {name} is not one that llama.cpp can run",
+                "Keep the adapter unmerged and run it with transformers.",
+            )
     sliding = config.rope_parameters.get("sliding_attention", {}).get("rope_theta", 10000.0)
     return {"rope.freq_base_swa": float(sliding), "attention.sliding_window_pattern": period}
 
@@ -229,15 +254,18 @@ def _rope_scaling(config: Any, rope: Mapping[str, Any]) -> dict[str, Any]:
         return {"rope.scaling.type": "linear", "rope.scaling.factor": float(rope["factor"])}
     if kind == "yarn":
         return {
-            "rope.scaling.type": "yarn", "rope.scaling.factor": float(rope["factor"]),
+            "rope.scaling.type": "yarn",
+            "rope.scaling.factor": float(rope["factor"]),
             "rope.scaling.original_context_length": rope["original_max_position_embeddings"],
         }
     if kind == "longrope":  # Phi-3, modeling_rope_utils.py: _compute_longrope_parameters
         original = config.original_max_position_embeddings
         ratio = config.max_position_embeddings / original
         attention = 1.0 if ratio <= 1 else math.sqrt(1 + math.log(ratio) / math.log(original))
-        return {"rope.scaling.original_context_length": original,
-                "rope.scaling.attn_factor": float(rope.get("attention_factor") or attention)}
+        return {
+            "rope.scaling.original_context_length": original,
+            "rope.scaling.attn_factor": float(rope.get("attention_factor") or attention),
+        }
     raise ModelError(f"The rope scaling {kind!r} cannot be exported", "Train without it.")
 
 
@@ -252,8 +280,10 @@ def tokenizer_values(folder: Path, vocabulary: int) -> dict[str, bytes]:
     """
     path = folder / "tokenizer.json"
     if not path.exists():
-        raise ModelError(f"{folder} has no tokenizer.json",
-                         "Save the tokenizer beside the model: tokenizer.save_pretrained(...)")
+        raise ModelError(
+            f"{folder} has no tokenizer.json",
+            "Save the tokenizer beside the model: tokenizer.save_pretrained(...)",
+        )
     tokenizer = json.loads(path.read_text(encoding="utf-8"))
     model = tokenizer["model"]
     if model["type"] != "BPE":
@@ -264,15 +294,19 @@ def tokenizer_values(folder: Path, vocabulary: int) -> dict[str, bytes]:
     if model.get("byte_fallback"):
         ranks = {pair.replace(" ", ""): rank for rank, pair in reversed(list(enumerate(merges)))}
         values |= {
-            "model": "llama", "pre": "default",
+            "model": "llama",
+            "pre": "default",
             "scores": [-float(ranks.get(token, len(merges))) for token in tokens],
             "add_space_prefix": _adds_space(tokenizer),
         }
     else:
         values |= {"model": "gpt2", "pre": _split(tokenizer), "merges": merges}
     values |= _special_tokens(folder, {token: i for i, token in enumerate(tokens)})
-    named = {f"tokenizer.ggml.{key}": encode(value) for key, value in values.items()
-             if value not in ([], None)}
+    named = {
+        f"tokenizer.ggml.{key}": encode(value)
+        for key, value in values.items()
+        if value not in ([], None)
+    }
     if template := _chat_template(folder):
         named["tokenizer.chat_template"] = encode(template)
     return named
@@ -291,8 +325,10 @@ def _tokens(tokenizer: Mapping[str, Any], vocabulary: int) -> tuple[list[str], l
             tokens[i] = added["content"]
             types[i] = _CONTROL if added["special"] else _USER_DEFINED
     except IndexError as error:
-        raise ModelError("The tokenizer has more tokens than the model has embeddings",
-                         "Save the tokenizer that belongs to the model.") from error
+        raise ModelError(
+            "The tokenizer has more tokens than the model has embeddings",
+            "Save the tokenizer that belongs to the model.",
+        ) from error
     if (unknown := model.get("unk_token")) in model["vocab"]:
         types[model["vocab"][unknown]] = _UNKNOWN
     return tokens, types
@@ -300,8 +336,11 @@ def _tokens(tokenizer: Mapping[str, Any], vocabulary: int) -> tuple[list[str], l
 
 def _adds_space(tokenizer: Mapping[str, Any]) -> bool:
     text = json.dumps([tokenizer.get("normalizer"), tokenizer.get("pre_tokenizer")])
-    return '"Prepend"' in text or '"prepend_scheme": "first"' in text or (
-        '"prepend_scheme": "always"' in text)
+    return (
+        '"Prepend"' in text
+        or '"prepend_scheme": "first"' in text
+        or ('"prepend_scheme": "always"' in text)
+    )
 
 
 def _split(tokenizer: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,9 +113,10 @@ def read_source(name: str, config: Config, *, quiet: bool = True) -> Dataset:
     root = Path(config.data_root).expanduser() if config.data_root else None
     if name == "gretel-train":
         return read_gretel(
-            data_folder(root) / "gretel", "synthetic_text_to_sql_train.snappy.parquet",
+            data_folder(root) / "gretel",
+            "synthetic_text_to_sql_train.snappy.parquet",
             benchmark_cache() / "gretel",
-        )  # fmt: skip
+        )
     if name.startswith("gretel-format:"):
         file = Path(name.partition(":")[2]).expanduser()
         return read_gretel(file.parent, file.name, benchmark_cache() / "gretel")
@@ -144,18 +145,23 @@ def _bird_text(root: Path) -> Dataset:
         files[entry["db_id"]], entries[entry["db_id"]] = (target,), entry
     examples = tuple(
         Example(
-            f"bird-{place:04d}", row["db_id"], row["question"], row["SQL"], "bird", "train",
+            f"bird-{place:04d}",
+            row["db_id"],
+            row["question"],
+            row["SQL"],
+            "bird",
+            "train",
             row.get("evidence") or "",
         )
         for place, row in enumerate(read_list(root / "train.json"))
         if row["db_id"] in files
-    )  # fmt: skip
+    )
     return Dataset(examples, files, entries)
 
 
 def _build_empty(entry: dict[str, Any], target: Path) -> None:
     """An empty database with the tables, types and keys of one entry of tables.json."""
-    from t2sql_tui.core.schema import quote
+    from t2sql_tui.core.database.schema import quote
 
     names = entry["table_names_original"]
     columns = entry["column_names_original"]
@@ -190,9 +196,13 @@ def _build_empty(entry: dict[str, Any], target: Path) -> None:
 VERSION = 1
 # The code elsewhere that decides what an artefact holds.
 _CODE = (
-    "t2sql_tui/core/prompt.py", "t2sql_tui/core/chat.py", "t2sql_tui/core/values.py",
-    "t2sql_tui/core/schema.py", "t2sql_tui/core/linking.py", "trainer/sqlform.py",
-)  # fmt: skip
+    "t2sql_tui/core/prompting/prompt.py",
+    "t2sql_tui/core/prompting/chat.py",
+    "t2sql_tui/core/prompting/value_matching.py",
+    "t2sql_tui/core/database/schema.py",
+    "t2sql_tui/core/prompting/schema_linking.py",
+    "trainer/sqlform.py",
+)
 
 
 def _code_hash() -> str:
@@ -285,9 +295,9 @@ def _refuse_overlap(train: Sequence[Dataset], heldout: Dataset) -> None:
             )
 
 
-@lru_cache(maxsize=None)
+@cache
 def schema_of(path: Path) -> Schema:
-    from t2sql_tui.core.database import open_database
+    from t2sql_tui.core.database.database import open_database
 
     with open_database(path) as database:
         return database.schema
@@ -356,7 +366,7 @@ class _Maker:
     """Turns examples into rows, one database after the other."""
 
     def __init__(self, config: Config, base: Base) -> None:
-        from t2sql_tui.core.chat import CHAT_FORMATS
+        from t2sql_tui.core.prompting.chat import CHAT_FORMATS
 
         self.config = config
         self.chat_format = base.chat_format
@@ -407,7 +417,7 @@ class _Maker:
         return f"Write {self.config.dialect}. {example.evidence}".strip()
 
     def _database(self, path: Path):
-        from t2sql_tui.core.database import open_database
+        from t2sql_tui.core.database.database import open_database
 
         if self._open is None or self._open[0] != path:
             if self._open is not None:
@@ -435,7 +445,7 @@ class _Maker:
     def _values(self, database, example: Example) -> tuple[ValueMatch, ...]:
         if not self.config.values:
             return ()
-        from t2sql_tui.core.values import find_values
+        from t2sql_tui.core.prompting.value_matching import find_values
 
         text = " ".join(filter(None, (example.question, example.evidence)))
         return tuple(find_values(database, text))
@@ -473,15 +483,19 @@ class _Maker:
         sql: str,
         level: str,
     ) -> Row | None:
-        from t2sql_tui.core.prompt import build_prompt
+        from t2sql_tui.core.prompting.prompt import build_prompt
 
         answer = self.count(sql + self.end)
         try:
             prompt = build_prompt(
-                schema, question, _shown(values, schema), version=self.config.prompt_version,
-                chat_format=self.chat_format, budget=self.config.max_tokens - answer,
+                schema,
+                question,
+                _shown(values, schema),
+                version=self.config.prompt_version,
+                chat_format=self.chat_format,
+                budget=self.config.max_tokens - answer,
                 count_tokens=self.count,
-            )  # fmt: skip
+            )
         except ModelError as error:
             if "prompt version" in error.message or "chat format" in error.message:
                 raise
@@ -497,12 +511,25 @@ class _Maker:
             self._reject(example, f"does not fit: {tokens} tokens")
             return None
         return Row(
-            id=example.id, database=example.database, file=str(path), question=example.question,
-            evidence=example.evidence, gold=example.gold, sql=sql, source=example.source,
-            hardness=level, variant="", repeat=1, tables=len(schema.tables),
-            columns=sum(len(t.columns) for t in schema.tables), prefix=prompt.prefix,
-            suffix=prompt.suffix, prefix_tokens=prefix, sql_tokens=answer, tokens=tokens,
-        )  # fmt: skip
+            id=example.id,
+            database=example.database,
+            file=str(path),
+            question=example.question,
+            evidence=example.evidence,
+            gold=example.gold,
+            sql=sql,
+            source=example.source,
+            hardness=level,
+            variant="",
+            repeat=1,
+            tables=len(schema.tables),
+            columns=sum(len(t.columns) for t in schema.tables),
+            prefix=prompt.prefix,
+            suffix=prompt.suffix,
+            prefix_tokens=prefix,
+            sql_tokens=answer,
+            tokens=tokens,
+        )
 
 
 # --- variants of a schema -----------------------------------------------------------
@@ -546,9 +573,7 @@ def _hardness(gold: str, schema: Schema, entry: dict[str, Any] | None) -> str:
     from benchmarks.metrics.hardness import hardness
     from benchmarks.metrics.spider_grammar import OutsideGrammar, SpiderSchema
 
-    known = (
-        SpiderSchema.from_tables_json(entry) if entry else SpiderSchema.from_database(schema)
-    )
+    known = SpiderSchema.from_tables_json(entry) if entry else SpiderSchema.from_database(schema)
     try:
         return hardness(gold, known)
     except OutsideGrammar:
@@ -585,6 +610,9 @@ def _quantiles(values: Sequence[int]) -> dict[str, float]:
     ordered = sorted(values)
     at = lambda share: ordered[min(len(ordered) - 1, int(share * len(ordered)))]  # noqa: E731
     return {
-        "min": ordered[0], "median": at(0.5), "p95": at(0.95), "max": ordered[-1],
+        "min": ordered[0],
+        "median": at(0.5),
+        "p95": at(0.95),
+        "max": ordered[-1],
         "mean": round(sum(ordered) / len(ordered), 1),
-    }  # fmt: skip
+    }

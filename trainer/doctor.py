@@ -27,10 +27,20 @@ def doctor(config: Config, say: Callable[[str], None]) -> bool:
     is well. An error that a person can act on (T2SQLError) ends it."""
     set_threads(config)
     small = replace(
-        config, max_examples=EXAMPLES, max_heldout=5, eval_questions=5, max_steps=STEPS,
-        rows_per_step=1, row_tokens=min(config.row_tokens, 1024), eval_every=0, eval_first=False,
-        save_every=STEPS // 2, keep=2, patience=0, warmup=0.1,
-    )  # fmt: skip
+        config,
+        max_examples=EXAMPLES,
+        max_heldout=5,
+        eval_questions=5,
+        max_steps=STEPS,
+        rows_per_step=1,
+        row_tokens=min(config.row_tokens, 1024),
+        eval_every=0,
+        eval_first=False,
+        save_every=STEPS // 2,
+        keep=2,
+        patience=0,
+        warmup=0.1,
+    )
     healthy = True
 
     def check(name: str, ok: bool, detail: str, since: float) -> None:
@@ -64,13 +74,21 @@ def doctor(config: Config, say: Callable[[str], None]) -> bool:
         shutil.rmtree(checkpoints(fitted.folder)[-1])
         resumed = fit(small, resume=True, say=_nothing, quiet=True)
         same = _losses(resumed.folder) == losses
-        check("checkpoint", same, "resumed half-way with the same losses" if same else
-              "resumed, but the losses differ", began)  # fmt: skip
+        check(
+            "checkpoint",
+            same,
+            "resumed half-way with the same losses" if same else "resumed, but the losses differ",
+            began,
+        )
 
         answers = _answers(resumed.folder)
         valid = sum(answer["valid"] for answer in answers)
-        check("answers", valid > 0, f"{valid} of {len(answers)} are SQL that runs, such as "
-              f"{answers[0]['sql'][:70]!r}", began)  # fmt: skip
+        check(
+            "answers",
+            valid > 0,
+            f"{valid} of {len(answers)} are SQL that runs, such as {answers[0]['sql'][:70]!r}",
+            began,
+        )
     return healthy
 
 

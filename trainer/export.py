@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from t2sql_tui.backends.merge import QUANTISATIONS
-from t2sql_tui.core.catalog import AdapterInfo, read_adapter_info
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.models.catalog import AdapterInfo, read_adapter_info
 from t2sql_tui.core.types import Backend, GenerationSettings, ModelSpec
 
 if TYPE_CHECKING:
@@ -62,8 +62,10 @@ def find_trained(path: Path) -> Trained:
             return Trained(folder, False, read_adapter_info(folder))
         if (folder / "config.json").exists() and any(folder.glob("*.safetensors")):
             return Trained(folder, True, read_adapter_info(folder))
-    raise ModelError(f"{path} holds neither an adapter nor a model",
-                     "Give the folder of a run (runs/NAME) or of an adapter.")
+    raise ModelError(
+        f"{path} holds neither an adapter nor a model",
+        "Give the folder of a run (runs/NAME) or of an adapter.",
+    )
 
 
 # --- exporting --------------------------------------------------------------------
@@ -97,8 +99,9 @@ def export(
         base_gguf = Path(base.source) if base.is_gguf else None
         return convert(trained.folder, out, quantisation, base_gguf, metadata, on_progress)
     with base_as_gguf(base, out.parent, quantisation) as base_gguf:
-        return merge(base_gguf, trained.folder, out, quantisation, metadata, on_progress,
-                     any_base=True)  # compared above, by the hash of what `base` names
+        return merge(
+            base_gguf, trained.folder, out, quantisation, metadata, on_progress, any_base=True
+        )  # compared above, by the hash of what `base` names
 
 
 def export_adapter(trained: Trained, base: Base, out: Path, any_base: bool = False) -> Path:
@@ -106,8 +109,10 @@ def export_adapter(trained: Trained, base: Base, out: Path, any_base: bool = Fal
     from t2sql_tui.backends.merge import lora_gguf
 
     if trained.full:
-        raise ModelError(f"{trained.folder} holds whole weights, not an adapter",
-                         "Export it without --adapter-only.")
+        raise ModelError(
+            f"{trained.folder} holds whole weights, not an adapter",
+            "Export it without --adapter-only.",
+        )
     if not any_base:
         check_base(trained, base)
     with base_as_gguf(base, out.parent) as base_gguf:
@@ -157,8 +162,9 @@ def base_folder(base: Base) -> Path:
         return Path(base.source)
     from huggingface_hub import snapshot_download
 
-    return Path(snapshot_download(base.source, allow_patterns=["*.json", "*.safetensors",
-                                                               "*.jinja"]))
+    return Path(
+        snapshot_download(base.source, allow_patterns=["*.json", "*.safetensors", "*.jinja"])
+    )
 
 
 # --- the parity gate --------------------------------------------------------------
@@ -179,7 +185,7 @@ def answers(
     """Greedy answers to every example, scored, as lines of `benchmarks run`."""
     from benchmarks.runner import predict
     from benchmarks.scoring import Scorer
-    from t2sql_tui.core.database import open_database
+    from t2sql_tui.core.database.database import open_database
 
     scorer, lines = Scorer(dataset), []
     for name, examples in groupby(dataset.examples, key=lambda example: example.database):
@@ -205,19 +211,26 @@ def parity(adapter: Sequence[Line], exported: Sequence[Line], margins: Margins) 
     lost = [a["id"] for a, b in pairs if a["score"]["correct"] and not b["score"]["correct"]]
     gained = [a["id"] for a, b in pairs if b["score"]["correct"] and not a["score"]["correct"]]
     same = [(a, b) for a, b in pairs if a["sql"].strip() == b["sql"].strip()]
-    gaps = [abs(a["logprob"] - b["logprob"]) / max(a["completion_tokens"], 1)
-            for a, b in same if a["logprob"] is not None and b["logprob"] is not None]
+    gaps = [
+        abs(a["logprob"] - b["logprob"]) / max(a["completion_tokens"], 1)
+        for a, b in same
+        if a["logprob"] is not None and b["logprob"] is not None
+    ]
     right = sum(bool(a["score"]["correct"]) for a in adapter)
     drop = 100 * (len(lost) - len(gained)) / count
     different = 1 - len(same) / count
     reasons = []
     if drop > margins.drop:
-        reasons.append(f"execution accuracy falls by {drop:.1f} points "
-                       f"({len(lost)} lost, {len(gained)} gained of {count}); "
-                       f"at most {margins.drop:g} are allowed")
+        reasons.append(
+            f"execution accuracy falls by {drop:.1f} points "
+            f"({len(lost)} lost, {len(gained)} gained of {count}); "
+            f"at most {margins.drop:g} are allowed"
+        )
     if different > margins.different:
-        reasons.append(f"{100 * different:.0f} % of the answers are another SQL; "
-                       f"at most {100 * margins.different:.0f} % are allowed")
+        reasons.append(
+            f"{100 * different:.0f} % of the answers are another SQL; "
+            f"at most {100 * margins.different:.0f} % are allowed"
+        )
     return {
         "questions": count,
         "adapter_accuracy": right / count,
@@ -257,8 +270,13 @@ def measured(trained: Path, dataset: Dataset) -> tuple[Dataset, list[Line]] | No
     scorer, lines = Scorer(asked), []
     for example in asked.examples:
         prediction = said[example.id]
-        line = {"id": example.id, "text": prediction["text"], "sql": prediction["sql"],
-                "logprob": None, "completion_tokens": 0}
+        line = {
+            "id": example.id,
+            "text": prediction["text"],
+            "sql": prediction["sql"],
+            "logprob": None,
+            "completion_tokens": 0,
+        }
         lines.append(line | {"score": scorer.score(example, line)})
     return asked, lines
 
@@ -286,21 +304,26 @@ def load_reference(trained: Trained, base: Base) -> Backend:
 
     info = complete(trained.info, base)
     spec = ModelSpec(
-        name=trained.folder.name, chat_format=info.chat_format,
-        prompt_version=info.prompt_version, context=base.context,
+        name=trained.folder.name,
+        chat_format=info.chat_format,
+        prompt_version=info.prompt_version,
+        context=base.context,
         adapter=None if trained.full else trained.folder,
-    )  # fmt: skip
+    )
     folder = trained.folder if trained.full else transformers_folder(base)
     return load_backend(spec, backend="peft", base=folder)
 
 
 def prove(
-    candidate: Path, reference: Sequence[Line], dataset: Dataset, margins: Margins,
+    candidate: Path,
+    reference: Sequence[Line],
+    dataset: Dataset,
+    margins: Margins,
     on_line: Callable[[Line], None] = lambda line: None,
 ) -> dict[str, Any]:
     """The report on an exported file. Raises: ModelError."""
     from t2sql_tui.backends import load_backend
-    from t2sql_tui.core.catalog import find_model
+    from t2sql_tui.core.models.catalog import find_model
 
     backend = load_backend(find_model(candidate), backend="gguf", cache_folder=None)
     try:
@@ -311,8 +334,15 @@ def prove(
 
 
 def export_proven(
-    trained: Trained, base: Base, outs: Mapping[str, Path], dataset: Dataset,
-    reference: Sequence[Line], margins: Margins, *, suite: str = "", any_base: bool = False,
+    trained: Trained,
+    base: Base,
+    outs: Mapping[str, Path],
+    dataset: Dataset,
+    reference: Sequence[Line],
+    margins: Margins,
+    *,
+    suite: str = "",
+    any_base: bool = False,
     note: Callable[[str], None] = lambda line: None,
 ) -> dict[str, dict[str, Any]]:
     """Exports one file per quantisation in `outs`, each through its gate; returns the reports.
@@ -335,11 +365,15 @@ def export_proven(
             with _Counter(len(dataset.examples)) as counter:
                 report = prove(candidate, reference, dataset, margins, counter.line)
             report = {
-                "file": out.name, "bytes": candidate.stat().st_size,
-                "quantisation": quantisation, **report,
+                "file": out.name,
+                "bytes": candidate.stat().st_size,
+                "quantisation": quantisation,
+                **report,
                 "trained": asdict(complete(trained.info, base)),
-                "suite": suite, "data_sha256": dataset.sha256(), "provenance": provenance(),
-            }  # fmt: skip
+                "suite": suite,
+                "data_sha256": dataset.sha256(),
+                "provenance": provenance(),
+            }
             write_json(report_path(out), report)
             if report["passed"]:
                 candidate.replace(out)
@@ -370,8 +404,10 @@ class _Counter:
 
         self._right = self._seen = 0
         self._bar = click.progressbar(
-            length=total, file=sys.stderr, item_show_func=lambda _: self._accuracy(),
-        )  # fmt: skip
+            length=total,
+            file=sys.stderr,
+            item_show_func=lambda _: self._accuracy(),
+        )
 
     def _accuracy(self) -> str:
         return f"EX {100 * self._right / self._seen:.0f} %" if self._seen else ""
@@ -391,41 +427,85 @@ class _Counter:
 
 # --- commands ---------------------------------------------------------------------
 
-_TRAINED = click.argument("trained", metavar="RUN_OR_ADAPTER",
-                          type=click.Path(exists=True, file_okay=False, path_type=Path))
+_TRAINED = click.argument(
+    "trained",
+    metavar="RUN_OR_ADAPTER",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
 _HELDOUT, _QUESTIONS = "spider-train-holdout", 100
-_BASE = click.option("--base", help="Base model, as for `trainer fit` (default: the one that the "
-                                    "adapter names).")
+_BASE = click.option(
+    "--base", help="Base model, as for `trainer fit` (default: the one that the adapter names)."
+)
 
 
 @click.command("export")
 @_TRAINED
 @_BASE
-@click.option("--quantisation", "-q", "quantisations", multiple=True, default=("q8_0",),
-              type=click.Choice(list(QUANTISATIONS)), show_default=True,
-              help="May be given several times; the adapter is asked once for all.")
-@click.option("--out", "-o", type=click.Path(path_type=Path),
-              help="The file, or a folder for several [default: RUN/NAME-QUANTISATION.gguf].")
-@click.option("--adapter-only", is_flag=True,
-              help="Write the adapter alone, unmerged, for llama.cpp's --lora.")
-@click.option("--suite", help="What to compare on, as in `benchmarks list`; never a suite you "
-                              "report [default: the run's held-out questions].")
-@click.option("--questions", type=click.IntRange(1),
-              help=f"Ask the adapter so many questions, drawn by --seed [default: take the run's "
-                   f"own answers to its held-out sample, or ask {_QUESTIONS}].")
+@click.option(
+    "--quantisation",
+    "-q",
+    "quantisations",
+    multiple=True,
+    default=("q8_0",),
+    type=click.Choice(list(QUANTISATIONS)),
+    show_default=True,
+    help="May be given several times; the adapter is asked once for all.",
+)
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="The file, or a folder for several [default: RUN/NAME-QUANTISATION.gguf].",
+)
+@click.option(
+    "--adapter-only",
+    is_flag=True,
+    help="Write the adapter alone, unmerged, for llama.cpp's --lora.",
+)
+@click.option(
+    "--suite",
+    help="What to compare on, as in `benchmarks list`; never a suite you "
+    "report [default: the run's held-out questions].",
+)
+@click.option(
+    "--questions",
+    type=click.IntRange(1),
+    help=f"Ask the adapter so many questions, drawn by --seed [default: take the run's "
+    f"own answers to its held-out sample, or ask {_QUESTIONS}].",
+)
 @click.option("--seed", default=0, show_default=True)
-@click.option("--max-drop", default=Margins.drop, show_default=True,
-              type=click.FloatRange(0), help="Points of execution accuracy that it may lose.")
-@click.option("--max-different", default=Margins.different, show_default=True,
-              type=click.FloatRange(0, 1), help="Share of greedy answers that may be another SQL.")
+@click.option(
+    "--max-drop",
+    default=Margins.drop,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Points of execution accuracy that it may lose.",
+)
+@click.option(
+    "--max-different",
+    default=Margins.different,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of greedy answers that may be another SQL.",
+)
 @click.option("--any-base", is_flag=True, help="Do not compare the base's hash.")
 @click.option("--no-gate", is_flag=True, help="Do not compare answers. Such a file is not pushed.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets.")
 def export_command(
-    trained: Path, base: str | None, quantisations: tuple[str, ...], out: Path | None,
-    adapter_only: bool, suite: str | None, questions: int | None, seed: int, max_drop: float,
-    max_different: float, any_base: bool, no_gate: bool, data: Path | None,
-) -> None:  # fmt: skip
+    trained: Path,
+    base: str | None,
+    quantisations: tuple[str, ...],
+    out: Path | None,
+    adapter_only: bool,
+    suite: str | None,
+    questions: int | None,
+    seed: int,
+    max_drop: float,
+    max_different: float,
+    any_base: bool,
+    no_gate: bool,
+    data: Path | None,
+) -> None:
     """Merge an adapter into its base: a GGUF file that answers as the adapter did.
 
     The same held-out questions go through both. The file appears only if it passes; the
@@ -452,19 +532,34 @@ def export_command(
     right = sum(bool(line["score"]["correct"]) for line in reference)
     note(f"The adapter is right on {right} of {len(reference)}.")
     reports = export_proven(
-        found, base_found, outs, dataset, reference, Margins(max_drop, max_different),
-        suite=suite, any_base=any_base, note=note,
+        found,
+        base_found,
+        outs,
+        dataset,
+        reference,
+        Margins(max_drop, max_different),
+        suite=suite,
+        any_base=any_base,
+        note=note,
     )
     for quantisation, report in reports.items():
-        click.echo(f"{outs[quantisation]}  {report['bytes'] / 1e6:,.0f} MB, execution accuracy "
-                   f"{100 * report['exported_accuracy']:.1f} % (adapter "
-                   f"{100 * report['adapter_accuracy']:.1f} %), "
-                   f"{100 * (1 - report['different']):.0f} % of the answers identical")
+        click.echo(
+            f"{outs[quantisation]}  {report['bytes'] / 1e6:,.0f} MB, execution accuracy "
+            f"{100 * report['exported_accuracy']:.1f} % (adapter "
+            f"{100 * report['adapter_accuracy']:.1f} %), "
+            f"{100 * (1 - report['different']):.0f} % of the answers identical"
+        )
 
 
 def _reference(
-    found: Trained, base: Base, trained: Path, suite: str, questions: int | None, seed: int,
-    data: Path | None, note: Callable[[str], None],
+    found: Trained,
+    base: Base,
+    trained: Path,
+    suite: str,
+    questions: int | None,
+    seed: int,
+    data: Path | None,
+    note: Callable[[str], None],
 ) -> tuple[Dataset, list[Line]]:
     """The questions to compare on and the adapter's answers: those of its own measurement,
     unless a number of questions was asked for."""
@@ -488,8 +583,10 @@ def _found(trained: Path, base: str | None) -> tuple[Trained, Base]:
     found = find_trained(trained)
     name = base or found.info.base
     if not name:
-        raise ModelError(f"{found.folder} does not say which base it belongs to",
-                         "Name it: --base qwen2.5-coder-0.5b")
+        raise ModelError(
+            f"{found.folder} does not say which base it belongs to",
+            "Name it: --base qwen2.5-coder-0.5b",
+        )
     return found, find_base(replace(Config(), base=name, chat_format=found.info.chat_format))
 
 

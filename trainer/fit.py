@@ -287,7 +287,7 @@ def _artefact(
 
 
 def end_marker(base: Base) -> str:
-    from t2sql_tui.core.chat import CHAT_FORMATS
+    from t2sql_tui.core.prompting.chat import CHAT_FORMATS
 
     return CHAT_FORMATS[base.chat_format].end
 
@@ -301,11 +301,15 @@ def plan_rows(
             f"Set --rows-per-step to a multiple of {world}.",
         )
     return packing.plan(
-        items, repeats, row_tokens=config.row_tokens if config.packing else 1,
+        items,
+        repeats,
+        row_tokens=config.row_tokens if config.packing else 1,
         group_questions=config.group_questions if config.packing else 1,
-        rows_per_step=config.rows_per_step, epochs=config.epochs, max_steps=config.max_steps,
+        rows_per_step=config.rows_per_step,
+        epochs=config.epochs,
+        max_steps=config.max_steps,
         seed=config.seed,
-    )  # fmt: skip
+    )
 
 
 def _summary(base, artefact, rows, items, config) -> str:
@@ -500,9 +504,14 @@ def _make_trainer(
                 return {}  # the last step is a multiple of eval_every: measured already
             accelerator = self.accelerator
             scores, predictions = measure(
-                self.model, tokenizer, sample, config, end,
-                rank=accelerator.process_index, world=accelerator.num_processes,
-            )  # fmt: skip
+                self.model,
+                tokenizer,
+                sample,
+                config,
+                end,
+                rank=accelerator.process_index,
+                world=accelerator.num_processes,
+            )
             log.add({"step": step, **scores})
             if accelerator.is_main_process:
                 _write_predictions(folder, step, predictions)
@@ -557,7 +566,7 @@ def _make_trainer(
                 unit="step",
                 disable=quiet or not log.main or None,
                 smoothing=0.1,
-            )  # fmt: skip; None: off where nobody watches
+            )  # None: off where nobody watches
 
         def on_step_begin(self, args, state, control, **kwargs):
             self.began = time.monotonic()
@@ -572,10 +581,14 @@ def _make_trainer(
             shown = sum(len(group) for row in now for group in row)
             tokens = sum(packing.group_tokens(items, group) for row in now for group in row)
             line = {
-                "step": step, "loss": loss, "learning_rate": logs["learning_rate"],
-                "grad_norm": logs.get("grad_norm"), "examples": shown, "tokens": tokens,
+                "step": step,
+                "loss": loss,
+                "learning_rate": logs["learning_rate"],
+                "grad_norm": logs.get("grad_norm"),
+                "examples": shown,
+                "tokens": tokens,
                 "seconds": round(seconds, 3),
-            }  # fmt: skip
+            }
             if not math.isfinite(loss) or not math.isfinite(line["grad_norm"] or 0):
                 raise TrainingError(
                     f"Training broke down at step {step}: the loss is {loss}.",
@@ -643,7 +656,7 @@ def save_result(model, tokenizer, config: Config, base: Base, folder: Path) -> N
     the whole model, with what it was trained on and for."""
     import torch
 
-    from t2sql_tui.core.catalog import AdapterInfo, load_catalog, write_adapter_info
+    from t2sql_tui.core.models.catalog import AdapterInfo, load_catalog, write_adapter_info
 
     with whole_folder(folder / _result_name(config)) as part:
         if config.method == "full":
@@ -663,9 +676,10 @@ def save_result(model, tokenizer, config: Config, base: Base, folder: Path) -> N
             (part / "README.md").unlink(missing_ok=True)  # PEFT's empty form; see `trainer card`
         write_adapter_info(
             part,
-            AdapterInfo(base.name, base.sha256, config.prompt_version, base.chat_format,
-                        base.licence),
-        )  # fmt: skip
+            AdapterInfo(
+                base.name, base.sha256, config.prompt_version, base.chat_format, base.licence
+            ),
+        )
 
 
 def _write_predictions(folder: Path, step: int, predictions) -> None:

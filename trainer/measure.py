@@ -81,9 +81,14 @@ def measure(
     own = list(rows[rank::world])
     with torch.inference_mode(), autocast(model, config):
         texts = generate(
-            model, tokenizer, [(row["prefix"], row["suffix"]) for row in own], end,
-            max_tokens=config.eval_tokens, batch=config.eval_batch, row_tokens=config.row_tokens,
-        )  # fmt: skip
+            model,
+            tokenizer,
+            [(row["prefix"], row["suffix"]) for row in own],
+            end,
+            max_tokens=config.eval_tokens,
+            batch=config.eval_batch,
+            row_tokens=config.row_tokens,
+        )
         loss, labels = _loss(model, tokenize(own, tokenizer, end), config)
     model.train(was_training)
     predictions = [judge(row, text, config.dialect) for row, text in zip(own, texts, strict=True)]
@@ -111,9 +116,12 @@ def autocast(model, config: Config):
 def _loss(model, items: Sequence[Item], config: Config) -> tuple[float, int]:
     total, labels = 0.0, 0
     for row in rows_of_epoch(
-        items, [1] * len(items), row_tokens=config.row_tokens,
-        group_questions=config.group_questions, rng=random.Random(0),
-    ):  # fmt: skip
+        items,
+        [1] * len(items),
+        row_tokens=config.row_tokens,
+        group_questions=config.group_questions,
+        rng=random.Random(0),
+    ):
         batch = {
             name: value.to(model.device) if hasattr(value, "to") else value
             for name, value in collate(items, row).items()
@@ -167,10 +175,14 @@ def _answer(
     ids = torch.tensor([[pad] * (longest - len(w)) + w for w in whole], device=model.device)
     mask = torch.tensor([[0] * (longest - len(w)) + [1] * len(w) for w in whole])
     out = model.generate(
-        input_ids=ids, attention_mask=mask.to(model.device),
-        past_key_values=_batch_cache(states, longest - 1), max_new_tokens=max_tokens,
-        do_sample=False, eos_token_id=stops, pad_token_id=pad,
-    )  # fmt: skip
+        input_ids=ids,
+        attention_mask=mask.to(model.device),
+        past_key_values=_batch_cache(states, longest - 1),
+        max_new_tokens=max_tokens,
+        do_sample=False,
+        eos_token_id=stops,
+        pad_token_id=pad,
+    )
     return out[:, longest:].tolist()
 
 
@@ -184,16 +196,22 @@ def _prompt_states(model, items: Sequence[Item], row_tokens: int) -> list[State]
     short = [Item(item.prefix, item.segment[:-1], 1) for item in items]
     states: list[State] = [[] for _ in items]
     for row in rows_of_epoch(
-        short, [1] * len(short), row_tokens=row_tokens, group_questions=len(short),
+        short,
+        [1] * len(short),
+        row_tokens=row_tokens,
+        group_questions=len(short),
         rng=random.Random(0),
-    ):  # fmt: skip
+    ):
         cache = DynamicCache()  # without a config, so that sliding layers keep everything
         inputs = collate(short, row)
         model(
             input_ids=inputs["input_ids"].to(model.device),
             position_ids=inputs["position_ids"].to(model.device),
-            layout=inputs["layout"], past_key_values=cache, use_cache=True, logits_to_keep=1,
-        )  # fmt: skip
+            layout=inputs["layout"],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
         at = 0
         for group in row:
             head = slice(at, at + len(short[group[0]].prefix))
@@ -245,7 +263,7 @@ def _until(text: str, ends: Sequence[str]) -> str:
 def judge(row: dict[str, Any], text: str, dialect: str = "sqlite") -> Prediction:
     """One answer, executed on the row's database by the official rules."""
     from benchmarks.metrics.execution import verdict
-    from t2sql_tui.core.prompt import extract_sql
+    from t2sql_tui.core.prompting.prompt import extract_sql
     from trainer.sqlform import transpile
 
     sql, error = extract_sql(text), ""
@@ -257,6 +275,14 @@ def judge(row: dict[str, Any], text: str, dialect: str = "sqlite") -> Prediction
     except ValueError as problem:  # it is no SQL of that dialect
         error = str(problem)
     return Prediction(
-        row["id"], row["database"], row["file"], row["question"], row["gold"], text, sql, correct,
-        valid, error,
-    )  # fmt: skip
+        row["id"],
+        row["database"],
+        row["file"],
+        row["question"],
+        row["gold"],
+        text,
+        sql,
+        correct,
+        valid,
+        error,
+    )

@@ -125,9 +125,12 @@ def plan(
     wanted, epoch = 0, 0
     while True:
         more = rows_of_epoch(
-            items, repeats, row_tokens=row_tokens, group_questions=group_questions,
+            items,
+            repeats,
+            row_tokens=row_tokens,
+            group_questions=group_questions,
             rng=random.Random(f"{seed}/{epoch}"),
-        )  # fmt: skip
+        )
         if not epoch:
             steps = -(-round(len(more) * epochs) // rows_per_step)
             wanted = max(max_steps or steps, 1) * rows_per_step
@@ -276,9 +279,16 @@ def packed_attention(
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         return sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling,
-            sliding_window=sliding_window, **kwargs,
-        )  # fmt: skip
+            module,
+            query,
+            key,
+            value,
+            attention_mask,
+            dropout=dropout,
+            scaling=scaling,
+            sliding_window=sliding_window,
+            **kwargs,
+        )
     _, heads, _, width = query.shape
     shared = key.shape[1]
     device = query.device

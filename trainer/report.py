@@ -47,8 +47,12 @@ def plot_run(folder: Path) -> list[Path]:
     for name, series in curves.items():
         figure, axes = plt.subplots(figsize=(6, 3.5))
         for label, rows, key in series:
-            axes.plot([r["step"] for r in rows], [r[key] for r in rows], label=label,
-                      marker="o" if rows is measured else None)  # fmt: skip
+            axes.plot(
+                [r["step"] for r in rows],
+                [r[key] for r in rows],
+                label=label,
+                marker="o" if rows is measured else None,
+            )
         axes.set_xlabel("step")
         axes.set_ylabel(name.replace("_", " "))
         axes.legend()
@@ -63,10 +67,29 @@ def plot_run(folder: Path) -> list[Path]:
 # --- a data artefact ----------------------------------------------------------------
 
 _KEYWORDS = (
-    "DISTINCT", "JOIN", "WHERE", "GROUP BY", "HAVING", "ORDER BY", "LIMIT", "UNION", "INTERSECT",
-    "EXCEPT", "IN", "LIKE", "BETWEEN", "CASE", "EXISTS", "OVER", "WITH", "COUNT", "SUM", "AVG",
-    "MIN", "MAX",
-)  # fmt: skip
+    "DISTINCT",
+    "JOIN",
+    "WHERE",
+    "GROUP BY",
+    "HAVING",
+    "ORDER BY",
+    "LIMIT",
+    "UNION",
+    "INTERSECT",
+    "EXCEPT",
+    "IN",
+    "LIKE",
+    "BETWEEN",
+    "CASE",
+    "EXISTS",
+    "OVER",
+    "WITH",
+    "COUNT",
+    "SUM",
+    "AVG",
+    "MIN",
+    "MAX",
+)
 
 
 def write_data_report(artefact, folder: Path) -> Path:
@@ -94,10 +117,12 @@ def _markdown(artefact, headers, summary, overlap, sections) -> str:
     from tabulate import tabulate
 
     parts = [
-        f"# Data: {', '.join(artefact.about['config']['data'])}", f"`{artefact.folder}`",
-        tabulate(summary, headers, tablefmt="github", intfmt=","), "## Overlap of the splits",
+        f"# Data: {', '.join(artefact.about['config']['data'])}",
+        f"`{artefact.folder}`",
+        tabulate(summary, headers, tablefmt="github", intfmt=","),
+        "## Overlap of the splits",
         tabulate(overlap, ["", "value"], tablefmt="github", intfmt=","),
-    ]  # fmt: skip
+    ]
     if notes := artefact.about["notes"]:
         parts.append("\n".join(["## Notes\n", *(f"- {note}" for note in notes)]))
     parts += [f"## {title}\n\n![{title}](plots/{name}.png)" for name, title, _ in sections]
@@ -117,9 +142,10 @@ def _page(artefact, headers, summary, overlap, sections) -> str:
     title = html.escape(f"Data: {', '.join(artefact.about['config']['data'])}")
     body = [
         f"<h1>{title}</h1><p><code>{html.escape(str(artefact.folder))}</code></p>",
-        tabulate(summary, headers, tablefmt="html", intfmt=","), "<h2>Overlap of the splits</h2>",
+        tabulate(summary, headers, tablefmt="html", intfmt=","),
+        "<h2>Overlap of the splits</h2>",
         tabulate(overlap, ["", "value"], tablefmt="html", intfmt=","),
-    ]  # fmt: skip
+    ]
     if notes := artefact.about["notes"]:
         items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
         body.append(f"<h2>Notes</h2><ul>{items}</ul>")
@@ -146,9 +172,11 @@ def _overlap(rows: Rows) -> list[list[Any]]:
         ["databases in both", shared("database")],
         ["questions in both, word for word", shared("question")],
         ["SQL in both, word for word", shared("sql")],
-        ["held-out SQL whose shape (values aside) was trained on",
-         sum(shape(r) in shapes for r in held)],
-    ]  # fmt: skip
+        [
+            "held-out SQL whose shape (values aside) was trained on",
+            sum(shape(r) in shapes for r in held),
+        ],
+    ]
 
 
 def _bars(rows: Rows, count, order: Sequence[str] | None = None, horizontal: bool = False) -> bytes:
@@ -174,8 +202,13 @@ def _histogram(rows: Rows, series: dict[str, Any], label: str) -> bytes:
     figure, axes = plt.subplots(figsize=(7, 3.2))
     for name, value in series.items():
         for split, of in rows.items():
-            axes.hist([value(r) for r in of], bins=40, histtype="step", density=True,
-                      label=f"{split} {name}".strip())  # fmt: skip
+            axes.hist(
+                [value(r) for r in of],
+                bins=40,
+                histtype="step",
+                density=True,
+                label=f"{split} {name}".strip(),
+            )
     axes.set_xlabel(label)
     axes.set_yticks([])
     return _png(figure, axes)
@@ -204,24 +237,46 @@ def _nesting(row: dict[str, Any]) -> list[int]:
 
 
 _PICTURES = (
-    ("hardness", "Difficulty (Spider's levels)",
-     lambda rows: _bars(rows, lambda r: [r["hardness"] or "other"],
-                        ("easy", "medium", "hard", "extra", "other"))),
+    (
+        "hardness",
+        "Difficulty (Spider's levels)",
+        lambda rows: _bars(
+            rows, lambda r: [r["hardness"] or "other"], ("easy", "medium", "hard", "extra", "other")
+        ),
+    ),
     ("nesting", "Complexity: SELECTs in a query", lambda rows: _bars(rows, _nesting)),
     ("joins", "Joins in a query (5 or more as 5)", lambda rows: _bars(rows, _joins)),
     ("keywords", "SQL keywords", lambda rows: _bars(rows, _keywords, _KEYWORDS[::-1], True)),
-    ("characters", "Length in characters",
-     lambda rows: _histogram(rows, {"question": lambda r: len(r["question"]),
-                                    "SQL": lambda r: len(r["sql"])}, "characters")),
-    ("tokens", "Length in tokens of the base model's tokenizer",
-     lambda rows: _histogram(rows, {"": lambda r: r["tokens"]}, "tokens of prompt and SQL")),
-    ("sql_tokens", "Length of the SQL in tokens",
-     lambda rows: _histogram(rows, {"": lambda r: r["sql_tokens"]}, "tokens of SQL")),
-    ("tables", "Size of the schema: tables",
-     lambda rows: _histogram(rows, {"": lambda r: r["tables"]}, "tables")),
-    ("columns", "Size of the schema: columns",
-     lambda rows: _histogram(rows, {"": lambda r: r["columns"]}, "columns")),
-)  # fmt: skip
+    (
+        "characters",
+        "Length in characters",
+        lambda rows: _histogram(
+            rows,
+            {"question": lambda r: len(r["question"]), "SQL": lambda r: len(r["sql"])},
+            "characters",
+        ),
+    ),
+    (
+        "tokens",
+        "Length in tokens of the base model's tokenizer",
+        lambda rows: _histogram(rows, {"": lambda r: r["tokens"]}, "tokens of prompt and SQL"),
+    ),
+    (
+        "sql_tokens",
+        "Length of the SQL in tokens",
+        lambda rows: _histogram(rows, {"": lambda r: r["sql_tokens"]}, "tokens of SQL"),
+    ),
+    (
+        "tables",
+        "Size of the schema: tables",
+        lambda rows: _histogram(rows, {"": lambda r: r["tables"]}, "tables"),
+    ),
+    (
+        "columns",
+        "Size of the schema: columns",
+        lambda rows: _histogram(rows, {"": lambda r: r["columns"]}, "columns"),
+    ),
+)
 
 
 def data_summary(artefact) -> str:

@@ -97,7 +97,7 @@ def _spell_as_stored(tree, schema: Schema) -> None:
 def _identifier(name: str):
     from sqlglot import exp
 
-    from t2sql_tui.core.names import quote_identifier
+    from t2sql_tui.core.identifiers import quote_identifier
 
     return exp.to_identifier(name, quoted=quote_identifier(name) != name)
 

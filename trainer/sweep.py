@@ -67,8 +67,11 @@ def sweep(config: Config, grid: dict[str, list[Any]], say: Say) -> Path:
     results = [summary(root / run_name(values), values) for values in chosen]
     untuned = {"run": "untuned", **{name: "" for name in grid}}
     untuned |= scores(root / run_name(chosen[0]), 0) | {
-        "parameters": 0, "mb": 0, "gib": "", "minutes": 0,
-    }  # fmt: skip
+        "parameters": 0,
+        "mb": 0,
+        "gib": "",
+        "minutes": 0,
+    }
     results.insert(0, untuned)
     write_json(root / "sweep.json", {"config": asdict(config), "grid": grid, "rows": results})
     (root / "table.md").write_text(table(results, "github") + "\n", encoding="utf-8")
@@ -161,18 +164,30 @@ def summary(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     size = sum(file.stat().st_size for file in folder.glob("*/*.safetensors"))
     shown = {n: ",".join(v) if isinstance(v, tuple) else v for n, v in values.items()}
     return {
-        "run": run_name(values), **shown, **scores(folder, run["best"]["step"]),
-        "parameters": run["trainable_parameters"], "mb": round(size / 1e6, 1),
-        "gib": memory.get("gpu", memory["process"]), "minutes": run["minutes"],
-    }  # fmt: skip
+        "run": run_name(values),
+        **shown,
+        **scores(folder, run["best"]["step"]),
+        "parameters": run["trainable_parameters"],
+        "mb": round(size / 1e6, 1),
+        "gib": memory.get("gpu", memory["process"]),
+        "minutes": run["minutes"],
+    }
 
 
 def table(rows: Sequence[dict[str, Any]], style: str = "simple") -> str:
     from tabulate import tabulate
 
-    names = {"execution": "EX %", "valid": "valid %", "exact": "exact %", "bleu": "BLEU",
-             "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L",
-             "mb": "adapter, MB", "gib": "peak GiB"}  # fmt: skip
+    names = {
+        "execution": "EX %",
+        "valid": "valid %",
+        "exact": "exact %",
+        "bleu": "BLEU",
+        "rouge1": "ROUGE-1",
+        "rouge2": "ROUGE-2",
+        "rougeL": "ROUGE-L",
+        "mb": "adapter, MB",
+        "gib": "peak GiB",
+    }
     shown = [
         {names.get(k, k.replace("_", " ")): v for k, v in row.items() if k != "run"} for row in rows
     ]

@@ -67,8 +67,11 @@ def _bin(pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
     share = wilson(sum(r for _, r in pairs), len(pairs))
     return {
         "stated": sum(p for p, _ in pairs) / len(pairs),
-        "value": share.mean, "low": share.low, "high": share.high, "n": len(pairs),
-    }  # fmt: skip
+        "value": share.mean,
+        "low": share.low,
+        "high": share.high,
+        "n": len(pairs),
+    }
 
 
 def at_coverage(
@@ -80,9 +83,13 @@ def at_coverage(
     n = max(1, round(coverage * len(ranked)))
     share = wilson(sum(r for _, r in ranked[:n]), n)
     return {
-        "coverage": coverage, "n": n, "value": share.mean, "low": share.low, "high": share.high,
+        "coverage": coverage,
+        "n": n,
+        "value": share.mean,
+        "low": share.low,
+        "high": share.high,
         "least": ranked[n - 1][0],
-    }  # fmt: skip
+    }
 
 
 def auc(stated: Sequence[float], right: Sequence[bool]) -> float | None:

@@ -109,9 +109,7 @@ def _parts(tree: exp.Query, schema: Schema) -> _Parts:
     """Changes the tree."""
     ctes = {cte.alias_or_name.lower() for cte in tree.find_all(exp.CTE)}
     tables = Counter(
-        table.name.lower()
-        for table in tree.find_all(exp.Table)
-        if table.name.lower() not in ctes
+        table.name.lower() for table in tree.find_all(exp.Table) if table.name.lower() not in ctes
     )
     resolve_columns(tree, schema)
     joins = frozenset(joined_pairs(tree))
@@ -119,9 +117,7 @@ def _parts(tree: exp.Query, schema: Schema) -> _Parts:
     for column in tree.find_all(exp.Column):
         if column.name in same:
             column.replace(exp.column(same[column.name]))
-    calls = [
-        call for call in tree.find_all(exp.AggFunc) if call.find_ancestor(exp.Order) is None
-    ]
+    calls = [call for call in tree.find_all(exp.AggFunc) if call.find_ancestor(exp.Order) is None]
     outermost = tree
     while isinstance(outermost, (exp.SetOperation, exp.Subquery)):
         outermost = outermost.this

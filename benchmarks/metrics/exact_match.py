@@ -19,8 +19,8 @@ from benchmarks.metrics.spider_grammar import (
     ColumnUnit,
     Condition,
     Conditions,
-    OutsideGrammar,
     Output,
+    OutsideGrammar,
     Query,
     SpiderSchema,
     ValueUnit,
@@ -28,9 +28,17 @@ from benchmarks.metrics.spider_grammar import (
 )
 
 COMPONENTS = (
-    "select", "select(no AGG)", "where", "where(no OP)", "group(no Having)", "group",
-    "order", "and/or", "IUEN", "keywords",
-)  # fmt: skip
+    "select",
+    "select(no AGG)",
+    "where",
+    "where(no OP)",
+    "group(no Having)",
+    "group",
+    "order",
+    "and/or",
+    "IUEN",
+    "keywords",
+)
 
 _NOTHING = Query(sources=(), join_on=(), distinct=False, outputs=())
 
@@ -163,8 +171,7 @@ def _set_operations(query: Query, gold: Query) -> Component:
     predicted = sum(ours is not None for ours, _ in pairs)
     wanted = sum(theirs is not None for _, theirs in pairs)
     same = sum(
-        ours is not None and theirs is not None and _equal(ours, theirs)
-        for ours, theirs in pairs
+        ours is not None and theirs is not None and _equal(ours, theirs) for ours, theirs in pairs
     )
     return Component(predicted == wanted == same, predicted, wanted)
 

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.metrics import official
-from t2sql_tui.core.check import check
-from t2sql_tui.core.database import Database, open_database
+from t2sql_tui.core.database.database import Database, open_database
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
+from t2sql_tui.core.sql.check import check
 from t2sql_tui.core.types import Limits, Rejection
 
 Row = tuple[Any, ...]

@@ -22,9 +22,7 @@ def hardness(gold: str, schema: SpiderSchema) -> Hardness:
         return "easy"
     if nested == 0 and ((others <= 2 and clauses <= 1) or (others < 2 and clauses <= 2)):
         return "medium"
-    if nested == 0 and (
-        (others > 2 and clauses <= 2) or (others <= 2 and clauses == 3)
-    ):  # fmt: skip
+    if nested == 0 and ((others > 2 and clauses <= 2) or (others <= 2 and clauses == 3)):
         return "hard"
     if clauses <= 1 and others == 0 and nested <= 1:
         return "hard"

@@ -65,9 +65,7 @@ def _variants(
         yield other(**{name: _copied(value) for name, value in node.args.items()})
     if isinstance(node, _DROPPED):
         yield None
-    if isinstance(node, (exp.And, exp.Or)):
-        yield from (node.left.copy(), node.right.copy())
-    elif isinstance(node, exp.SetOperation):
+    if isinstance(node, (exp.And, exp.Or)) or isinstance(node, exp.SetOperation):
         yield from (node.left.copy(), node.right.copy())
     elif isinstance(node, exp.Not):
         yield node.this.copy()
@@ -107,9 +105,7 @@ def _other_constants(literal: exp.Literal) -> Iterator[exp.Expression]:
         yield exp.Literal.string(text.lower())
 
 
-def _other_columns(
-    column: exp.Column, schema: Schema, random: Random
-) -> Iterator[exp.Expression]:
+def _other_columns(column: exp.Column, schema: Schema, random: Random) -> Iterator[exp.Expression]:
     table = schema.table(owner(column, schema) or "")
     if table is None:
         return

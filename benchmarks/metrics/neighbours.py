@@ -19,7 +19,7 @@ from typing import Any
 from sqlglot import exp
 
 from benchmarks.metrics.trees import comparisons, joined_pairs, parsed, resolve_columns
-from t2sql_tui.core.schema import quote
+from t2sql_tui.core.database.schema import quote
 from t2sql_tui.core.types import Column, Schema, Table
 
 _ROWS = (20, 150)  # rows of a table, if the original has enough
@@ -49,9 +49,9 @@ class Draft:
         self.tables = [table for table in schema.tables if table.kind == "table"]
         self.rows = {table.name: _sample(connection, table) for table in self.tables}
         self.counts = {
-            table.name: connection.execute(
-                f"SELECT count(*) FROM {quote(table.name)}"
-            ).fetchone()[0]
+            table.name: connection.execute(f"SELECT count(*) FROM {quote(table.name)}").fetchone()[
+                0
+            ]
             for table in self.tables
         }
         self.pools = {
@@ -173,17 +173,24 @@ class Draft:
         wanted = [self.constants.get(gold, {}) for gold in focus]
         cells = [
             self._cells(
-                name, column, self._above(name, columns), count,
-                [value for constants in wanted for value in constants.get(name, ())], random,
+                name,
+                column,
+                self._above(name, columns),
+                count,
+                [value for constants in wanted for value in constants.get(name, ())],
+                random,
             )
             for name, column in zip(names, stored)
-        ]  # fmt: skip
+        ]
         plain = [n not in self.unique and n not in self.parents for n in names]
         aims = [
-            {place: constants[name] for place, name in enumerate(names)
-             if plain[place] and name in constants}
+            {
+                place: constants[name]
+                for place, name in enumerate(names)
+                if plain[place] and name in constants
+            }
             for constants in wanted
-        ]  # fmt: skip
+        ]
         aims = [aim for aim in aims if aim]
         rows = []
         for number in range(count):

@@ -24,9 +24,7 @@ class Features(TypedDict):
 def features(gold: str) -> Features:
     """Never raises, whatever the text."""
     if (tree := parsed(gold)) is None:
-        return Features(
-            tables=0, aggregation=False, nesting=0, set_operation=False, readable=False
-        )
+        return Features(tables=0, aggregation=False, nesting=0, set_operation=False, readable=False)
     defined = {cte.alias_or_name.lower() for cte in tree.find_all(exp.CTE)}
     return Features(
         tables=sum(table.name.lower() not in defined for table in tree.find_all(exp.Table)),

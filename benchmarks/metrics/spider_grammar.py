@@ -111,9 +111,7 @@ class SpiderSchema:
         )
 
     @classmethod
-    def from_database(
-        cls, schema: Schema, entry: Mapping[str, Any] | None = None
-    ) -> SpiderSchema:
+    def from_database(cls, schema: Schema, entry: Mapping[str, Any] | None = None) -> SpiderSchema:
         """From the file itself, as the official script does; where the database has an
         `entry` in `tables.json`, the foreign keys come from there."""
         tables = [table for table in schema.tables if table.kind != "view"]
@@ -158,9 +156,7 @@ def parse(sql: str, schema: SpiderSchema) -> Query:
     """The query as Spider's grammar reads it. Raises: OutsideGrammar."""
     words = tokenize(sql)
     names = {
-        words[index + 1]: words[index - 1]
-        for index, word in enumerate(words[:-1])
-        if word == "as"
+        words[index + 1]: words[index - 1] for index, word in enumerate(words[:-1]) if word == "as"
     }
     if words[-1:] == ["as"]:
         raise OutsideGrammar("nothing follows AS")
@@ -280,11 +276,19 @@ class _Parser:
         operator = self.take(*SET_OPERATORS)
         second = self.query() if operator else None
         return Query(
-            sources, join_on, distinct, outputs, where, group, having, order, limit,
+            sources,
+            join_on,
+            distinct,
+            outputs,
+            where,
+            group,
+            having,
+            order,
+            limit,
             intersect=second if operator == "intersect" else None,
             union=second if operator == "union" else None,
             except_=second if operator == "except" else None,
-        )  # fmt: skip
+        )
 
     def skip_semicolons(self) -> None:
         while self.take(";"):

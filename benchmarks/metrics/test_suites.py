@@ -31,9 +31,9 @@ from benchmarks.metrics.execution import Rows, same_result
 from benchmarks.metrics.mutants import mutants
 from benchmarks.metrics.neighbours import Draft
 from benchmarks.metrics.trees import parsed
-from t2sql_tui.core.database import connect, open_database
+from t2sql_tui.core.database.database import connect, open_database
+from t2sql_tui.core.database.schema import quote
 from t2sql_tui.core.errors import DatabaseError
-from t2sql_tui.core.schema import quote
 
 __test__ = False  # pytest: no tests in here, whatever the name
 
@@ -86,9 +86,7 @@ def build(
         with tempfile.TemporaryDirectory(dir=folder, prefix="unfinished-") as unfinished:
             work = Path(unfinished, "suite")
             work.mkdir()
-            report = _Builder(database, golds, Random(f"{seed} {database.stem}")).build(
-                work, count
-            )
+            report = _Builder(database, golds, Random(f"{seed} {database.stem}")).build(work, count)
             (work / _REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
             # Another process may have been as quick, with the same result.
             if not place.exists():
@@ -209,9 +207,12 @@ def _shuffled(sql: str) -> str:
             table.replace(
                 parse_one(
                     f"SELECT * FROM (SELECT * FROM {quote(table.name)}"
-                    f" ORDER BY any_order() LIMIT -1) AS {alias}", read="sqlite",
-                ).find(exp.Subquery).copy()
-            )  # fmt: skip
+                    f" ORDER BY any_order() LIMIT -1) AS {alias}",
+                    read="sqlite",
+                )
+                .find(exp.Subquery)
+                .copy()
+            )
     return tree.sql(dialect="sqlite")
 
 

@@ -170,9 +170,9 @@ class Decoder:
         sampled = settings.temperature or SAMPLING_TEMPERATURE
         temperatures = [settings.temperature] if count == 1 else [0.0] + [sampled] * (count - 1)
         branches = [
-            _Branch(self, number, temperature=temperature) for number, temperature in
-            enumerate(temperatures)
-        ]  # fmt: skip
+            _Branch(self, number, temperature=temperature)
+            for number, temperature in enumerate(temperatures)
+        ]
         branches[0].stream = AnswerText(self.prompt.stop, self.on_text)
         finish = "length"
         writing, after = branches, [logits] * count

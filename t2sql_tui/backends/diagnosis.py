@@ -45,12 +45,15 @@ def _findings_of(command: Sequence[str], timeout: float = _TIMEOUT) -> list[Find
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
-        findings.append((
-            "decoding", False,
-            f"llama.cpp crashed ({name}): it was built for another processor. Build it again: "
-            'CMAKE_ARGS="-DGGML_NATIVE=OFF" pip install --force-reinstall --no-cache-dir '
-            "--no-deps --no-binary llama-cpp-python llama-cpp-python",
-        ))
+        findings.append(
+            (
+                "decoding",
+                False,
+                f"llama.cpp crashed ({name}): it was built for another processor. Build it again: "
+                'CMAKE_ARGS="-DGGML_NATIVE=OFF" pip install --force-reinstall --no-cache-dir '
+                "--no-deps --no-binary llama-cpp-python llama-cpp-python",
+            )
+        )
     elif code > 0:
         findings.append(("llama.cpp", False, (errors.strip().splitlines() or ["it failed"])[-1]))
     return findings
@@ -62,13 +65,16 @@ def _report(name: str, ok: bool, detail: str) -> None:
 
 def _examine(path: str | None) -> None:
     from t2sql_tui.backends import gguf
-    from t2sql_tui.core.catalog import find_model
+    from t2sql_tui.core.models.catalog import find_model
     from t2sql_tui.core.types import GenerationSettings, Prompt
 
     llama = gguf.library()
     features = gguf.processor_features()
-    _report("llama.cpp", True, f"llama-cpp-python {llama.__version__}, built for "
-            + " ".join(sorted(features)))  # fmt: skip
+    _report(
+        "llama.cpp",
+        True,
+        f"llama-cpp-python {llama.__version__}, built for " + " ".join(sorted(features)),
+    )
     if any("AMX" in feature for feature in features):
         _report("AMX", True, "built in, and kept switched off: its kernels crash on some machines")
     _report("GPU", True, "used" if llama.llama_supports_gpu_offload() else "not built in: CPU only")

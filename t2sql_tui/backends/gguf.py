@@ -32,7 +32,7 @@ import platformdirs
 from t2sql_tui.backends.decoding import MAX_BRANCHES, MAX_CANDIDATES, Decoder, Evaluate, Row
 from t2sql_tui.backends.kvcache import PrefixCache, overlap
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.store import OnProgress, merged_files, merged_path
+from t2sql_tui.core.models.store import OnProgress, merged_files, merged_path
 from t2sql_tui.core.types import (
     Allows,
     Candidate,
@@ -152,7 +152,7 @@ class GGUFBackend:
         n_ctx: int | None = None,
         n_threads: int | None = None,
         n_gpu_layers: int = -1,
-        cache_folder: Path | None | str = "default",
+        cache_folder: Path | str | None = "default",
         on_progress: OnProgress | None = None,
     ) -> None:
         self.spec = spec
@@ -178,10 +178,15 @@ class GGUFBackend:
         self._batch = llama.llama_batch_init(BATCH, 0, 1)
         if cache_folder == "default":
             cache_folder = platformdirs.user_cache_path("t2sql-tui") / "kv"
-        fingerprint = repr((
-            _fingerprint(path), self.n_ctx, "f16",
-            llama.__version__, llama.llama_print_system_info(),
-        ))
+        fingerprint = repr(
+            (
+                _fingerprint(path),
+                self.n_ctx,
+                "f16",
+                llama.__version__,
+                llama.llama_print_system_info(),
+            )
+        )
         self._cache = PrefixCache(fingerprint, Path(cache_folder) if cache_folder else None)
 
     def _new_context(self, n_ctx: int, n_threads: int | None) -> Any:
@@ -217,9 +222,7 @@ class GGUFBackend:
         ids = (llama.llama_token * room)()
         with self._lock:  # against close() in another thread
             self._check_open()
-            count = llama.llama_tokenize(
-                self._vocabulary, data, len(data), ids, room, False, True
-            )
+            count = llama.llama_tokenize(self._vocabulary, data, len(data), ids, room, False, True)
         if count < 0:
             raise ModelError(f"llama.cpp could not tokenize {len(data)} bytes of text.")
         return ids[:count]
@@ -276,11 +279,14 @@ class GGUFBackend:
         room = self._check_room(tokens, count)
         vocabulary, is_end = self._vocabulary, library().llama_vocab_is_eog
         decoder = Decoder(
-            prompt, settings,
+            prompt,
+            settings,
             piece=lambda _, token: self._piece(token),
             ends=lambda token: is_end(vocabulary, token),
-            on_text=on_text, should_stop=should_stop, allows=allows,
-        )  # fmt: skip
+            on_text=on_text,
+            should_stop=should_stop,
+            allows=allows,
+        )
         cached, first_token = 0, 0.0
         candidates, finish = (Candidate("", logprob=0.0),) * count, "cancelled"
         try:
@@ -485,9 +491,7 @@ def _checked_file(spec: ModelSpec) -> Path:
     return path
 
 
-def _merged_file(
-    spec: ModelSpec, base: Path, on_progress: OnProgress | None
-) -> Path:
+def _merged_file(spec: ModelSpec, base: Path, on_progress: OnProgress | None) -> Path:
     """The weights with the adapter merged in; made at the first use, a minute for 0.5B."""
     path = merged_path(spec)
     if not path.exists():

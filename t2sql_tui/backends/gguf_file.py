@@ -1,6 +1,6 @@
 """Reading and writing GGUF files, a tensor at a time.
 
-Header values stay the bytes they are (see core/gguf_header.py): a merged model takes its
+Header values stay the bytes they are (see core/models/gguf_header.py): a merged model takes its
 tokenizer over unchanged. Types, block sizes and names come from the `gguf` package.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (version 3, little-endian).
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.gguf_header import (
+from t2sql_tui.core.models.gguf_header import (
     ARRAY,
     BOOL,
     F32,

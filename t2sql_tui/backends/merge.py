@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t2sql_tui.backends.gguf_file import GGUFFile, OnProgress, Tensor, encode, write_gguf
-from t2sql_tui.core.catalog import AdapterInfo, read_adapter_info
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.models.catalog import AdapterInfo, read_adapter_info
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,9 +34,15 @@ if TYPE_CHECKING:
 # that do not fill K-quants' blocks of 256 become Q4_0, not the Q5_0 that llama.cpp falls back
 # to and has no fast kernel for. On the 0.5B (rows of 896) that decodes 1.5 times as fast.
 QUANTISATIONS = {
-    "f16": 1, "bf16": 32, "q8_0": 7, "q6_k": 18, "q5_k_m": 17, "q4_k_m": 15, "q4_mix": 15,
+    "f16": 1,
+    "bf16": 32,
+    "q8_0": 7,
+    "q6_k": 18,
+    "q5_k_m": 17,
+    "q4_k_m": 15,
+    "q4_mix": 15,
     "q4_0": 2,
-}  # fmt: skip
+}
 
 # GGUF architectures whose tensors are those of transformers but for their names
 # (and, in "llama", which mistral and SmolLM share, the order of query and key rows).
@@ -150,15 +156,22 @@ def read_adapter(folder: Path) -> Adapter:
     weights = folder / "adapter_model.safetensors"
     for path in (weights, folder / "adapter_config.json"):
         if not path.exists():
-            raise ModelError(f"{folder} is not an adapter: {path.name} is missing",
-                             "Give a folder that `trainer fit` or PEFT wrote.")
+            raise ModelError(
+                f"{folder} is not an adapter: {path.name} is missing",
+                "Give a folder that `trainer fit` or PEFT wrote.",
+            )
     config = _read_json(folder / "adapter_config.json")
-    unsupported = [key for key in ("lora_bias", "fan_in_fan_out", "ensure_weight_tying",
-                                   "trainable_token_indices") if config.get(key)]
+    unsupported = [
+        key
+        for key in ("lora_bias", "fan_in_fan_out", "ensure_weight_tying", "trainable_token_indices")
+        if config.get(key)
+    ]
     if config.get("peft_type") != "LORA" or unsupported:
         what = ", ".join(unsupported) or config.get("peft_type")
-        raise ModelError(f"The adapter in {folder} uses {what}, which cannot be merged",
-                         "Train a LoRA, rsLoRA or DoRA adapter.")
+        raise ModelError(
+            f"The adapter in {folder} uses {what}, which cannot be merged",
+            "Train a LoRA, rsLoRA or DoRA adapter.",
+        )
 
     adapter = Adapter(info=read_adapter_info(folder), sha256=weights_sha256(weights))
     parts: dict[str, dict[str, np.ndarray]] = {}
@@ -177,19 +190,29 @@ def _delta(module: str, arrays: dict[str, np.ndarray], config: Mapping[str, Any]
     embedding = "embedding_A" in arrays
     magnitude = arrays.get("magnitude_vector")
     if embedding and magnitude is not None:
-        raise ModelError(f"DoRA on the embedding {module} cannot be merged",
-                         "Leave embeddings out of target_modules, or train without DoRA.")
+        raise ModelError(
+            f"DoRA on the embedding {module} cannot be merged",
+            "Leave embeddings out of target_modules, or train without DoRA.",
+        )
     try:
         # PEFT stores an embedding's pair transposed: lookup(A.T) @ B.T
-        a, b = ((arrays["embedding_B"].T, arrays["embedding_A"].T) if embedding
-                else (arrays["A"], arrays["B"]))
+        a, b = (
+            (arrays["embedding_B"].T, arrays["embedding_A"].T)
+            if embedding
+            else (arrays["A"], arrays["B"])
+        )
     except KeyError as error:
-        raise ModelError(f"The adapter lacks half of the pair for {module}",
-                         "The file is damaged: train or copy it again.") from error
+        raise ModelError(
+            f"The adapter lacks half of the pair for {module}",
+            "The file is damaged: train or copy it again.",
+        ) from error
     rank = a.shape[0]
     alpha = next(
-        (value for pattern, value in (config.get("alpha_pattern") or {}).items()
-         if re.match(rf"(.*\.)?({pattern})$", module)),  # as peft.utils.get_pattern_key
+        (
+            value
+            for pattern, value in (config.get("alpha_pattern") or {}).items()
+            if re.match(rf"(.*\.)?({pattern})$", module)
+        ),  # as peft.utils.get_pattern_key
         config["lora_alpha"],
     )
     scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
@@ -231,9 +254,10 @@ def whole_file(out: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(partial, out)
     except OSError as error:
-        raise ModelError(f"Could not write {out}: {error.strerror or error}",
-                         "Free some room (about three times the model's size), or choose "
-                         "another folder.") from error
+        raise ModelError(
+            f"Could not write {out}: {error.strerror or error}",
+            "Free some room (about three times the model's size), or choose another folder.",
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -260,8 +284,10 @@ class Layout:
         """`model.layers.0.self_attn.q_proj.weight` -> `blk.0.attn_q.weight`. Raises: ModelError."""
         name = self._names.get_name(_plain_name(parameter), try_suffixes=(".weight", ".bias"))
         if name is None:
-            raise ModelError(f"A {self.architecture} model has no weight called {parameter}",
-                             "The weights belong to a model of another architecture.")
+            raise ModelError(
+                f"A {self.architecture} model has no weight called {parameter}",
+                "The weights belong to a model of another architecture.",
+            )
         return name
 
     def rope_rows(self, name: str, array: np.ndarray) -> np.ndarray:
@@ -359,8 +385,10 @@ def float_type(quantisation: str) -> int:
 
 def check_quantisation(quantisation: str) -> None:
     if quantisation not in QUANTISATIONS:
-        raise ModelError(f"No quantisation is called {quantisation!r}",
-                         f"Choose one of: {', '.join(QUANTISATIONS)}.")
+        raise ModelError(
+            f"No quantisation is called {quantisation!r}",
+            f"Choose one of: {', '.join(QUANTISATIONS)}.",
+        )
 
 
 def _merged(base: GGUFFile, adapter: Adapter, kind: int) -> Iterator[Tensor]:
@@ -372,15 +400,15 @@ def _merged(base: GGUFFile, adapter: Adapter, kind: int) -> Iterator[Tensor]:
     if "output.weight" not in stored and changed & {"token_embd.weight", "output.weight"}:
         stored["output.weight"] = stored["token_embd.weight"]
     if missing := sorted(changed - stored.keys()):
-        raise ModelError(f"The base has no {missing[0]}, which the adapter changes",
-                         "Give the base that the adapter was trained on.")
+        raise ModelError(
+            f"The base has no {missing[0]}, which the adapter changes",
+            "Give the base that the adapter was trained on.",
+        )
     for name, tensor in stored.items():
         yield _merged_tensor(name, tensor, deltas.get(name), replaced.get(name), kind)
 
 
-def _in_gguf(
-    adapter: Adapter, layout: Layout
-) -> tuple[dict[str, Delta], dict[str, np.ndarray]]:
+def _in_gguf(adapter: Adapter, layout: Layout) -> tuple[dict[str, Delta], dict[str, np.ndarray]]:
     """The adapter's deltas and replaced weights under GGUF's names and in its order of rows."""
     deltas, replaced = {}, {}
     for module, delta in adapter.deltas.items():
@@ -409,9 +437,10 @@ def _merged_tensor(
         ((delta.b.shape[0], delta.a.shape[1]),) if delta else ()
     ):
         if given[1:] != shape[1:] or given[0] < shape[0] or (given[0] > shape[0] and not padded):
-            raise ModelError(f"The adapter's {name} is for a weight of shape {given}, "
-                             f"the base's has {shape}",
-                             "Give the base that the adapter was trained on.")
+            raise ModelError(
+                f"The adapter's {name} is for a weight of shape {given}, the base's has {shape}",
+                "Give the base that the adapter was trained on.",
+            )
     if len(shape) == 1:  # norms and biases stay in F32, as llama.cpp wants them
         return Tensor(name, shape, gguf.GGMLQuantizationType.F32, lambda: replaced)
 
@@ -457,23 +486,30 @@ def lora_gguf(base_gguf: Path, adapter_dir: Path, out: Path, any_base: bool = Fa
     base_sha256 = _check_base(adapter, adapter_dir, base_gguf, any_base)
     deltas, replaced = _in_gguf(adapter, Layout.of(base))
     apart = set(replaced) | {
-        name for name, delta in deltas.items()
+        name
+        for name, delta in deltas.items()
         if delta.magnitude is not None or name not in base.tensors or name == "token_embd.weight"
-    }  # fmt: skip
+    }
     if apart:
-        raise ModelError(f"What this adapter does to {sorted(apart)[0]} needs a merged model",
-                         "Export it merged.")
+        raise ModelError(
+            f"What this adapter does to {sorted(apart)[0]} needs a merged model",
+            "Export it merged.",
+        )
     values = {
-        "general.architecture": base.architecture, "general.type": "adapter",
-        "adapter.type": "lora", "adapter.lora.alpha": 0.0,
+        "general.architecture": base.architecture,
+        "general.type": "adapter",
+        "adapter.type": "lora",
+        "adapter.lora.alpha": 0.0,
         **_provenance(adapter, base_sha256),
-    }  # fmt: skip
+    }
     wide = gguf.GGMLQuantizationType.F32
     tensors = []
     for name, delta in deltas.items():
         b = delta.scale * delta.b
-        tensors += [Tensor(f"{name}.lora_a", delta.a.shape, wide, lambda a=delta.a: a),
-                    Tensor(f"{name}.lora_b", b.shape, wide, lambda b=b: b)]
+        tensors += [
+            Tensor(f"{name}.lora_a", delta.a.shape, wide, lambda a=delta.a: a),
+            Tensor(f"{name}.lora_b", b.shape, wide, lambda b=b: b),
+        ]
     with whole_file(out) as partial:
         write_gguf(partial, {key: encode(value) for key, value in values.items()}, tensors)
     return out
@@ -533,8 +569,10 @@ def quantise(
         code = llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(out), params)
     if code != 0:
         reason = f": {said[-1]}" if said else ""
-        raise ModelError(f"llama.cpp could not quantise to {quantisation}{reason}",
-                         "Check that the disk has room, or choose another quantisation.")
+        raise ModelError(
+            f"llama.cpp could not quantise to {quantisation}{reason}",
+            "Check that the disk has room, or choose another quantisation.",
+        )
 
 
 # Small and precious, or looked up rather than multiplied: these keep what Q4_K_M gives them.
@@ -548,9 +586,10 @@ def _fast_rows(source: Path) -> Any:
     import llama_cpp
 
     names = [
-        name for name, tensor in GGUFFile(source).tensors.items()
+        name
+        for name, tensor in GGUFFile(source).tensors.items()
         if len(tensor.shape) == 2 and tensor.shape[1] % 256 and not _KEPT.fullmatch(name)
-    ]  # fmt: skip
+    ]
     overrides = (llama_cpp.llama_model_tensor_override * (len(names) + 1))()
     for override, name in zip(overrides, names):
         override.pattern = re.escape(name).encode()
@@ -575,7 +614,7 @@ def _llama_log(listen: Callable[[str], None]) -> Iterator[None]:
         try:
             if not raised:
                 listen(text.decode(errors="replace"))
-        except BaseException as error:  # noqa: BLE001  (re-raised below)
+        except BaseException as error:
             raised.append(error)
 
     before, data = llama_cpp.llama_log_callback(), ctypes.c_void_p()

@@ -22,7 +22,7 @@ import numpy as np
 from t2sql_tui.backends.decoding import Decoder, Evaluate, Row
 from t2sql_tui.backends.kvcache import overlap
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.store import OnProgress, models_folder
+from t2sql_tui.core.models.store import OnProgress, models_folder
 from t2sql_tui.core.types import (
     Allows,
     Candidate,
@@ -160,10 +160,14 @@ class PEFTBackend:
         count = max(1, settings.candidates)
         room = self._check_room(prefix + suffix)
         decoder = Decoder(
-            prompt, settings,
-            piece=self._piece, ends=self._ends.__contains__,
-            on_text=on_text, should_stop=should_stop, allows=allows,
-        )  # fmt: skip
+            prompt,
+            settings,
+            piece=self._piece,
+            ends=self._ends.__contains__,
+            on_text=on_text,
+            should_stop=should_stop,
+            allows=allows,
+        )
         cache, cached = self._prefix_cache(prefix, should_stop)
         logits = None if cache is None else self._evaluate(suffix, cache, should_stop)
         first_token = time.perf_counter() - started
@@ -283,9 +287,12 @@ class PEFTBackend:
             ids = torch.tensor([tokens], device=self._device)
             try:
                 out = self._model(
-                    input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=keep,
+                    input_ids=ids,
+                    past_key_values=cache,
+                    use_cache=True,
+                    logits_to_keep=keep,
                     **inputs,
-                )  # fmt: skip
+                )
             except torch.OutOfMemoryError as error:
                 raise ModelError(
                     "The GPU has not enough memory for this prompt.",

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from t2sql_tui.core.store import OnProgress
+from t2sql_tui.core.models.store import OnProgress
 from t2sql_tui.core.types import (
     Allows,
     Candidate,

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
-from t2sql_tui.core.check import check
-from t2sql_tui.core.confidence import confidence, load_confidence
-from t2sql_tui.core.database import Database
-from t2sql_tui.core.dates import with_read_dates
-from t2sql_tui.core.guard import Guard
-from t2sql_tui.core.joins import with_linked_joins
-from t2sql_tui.core.prompt import build_prompt, extract_sql
-from t2sql_tui.core.rank import read, with_rows_once, with_stored_values
+from t2sql_tui.core.answers.confidence import confidence, load_confidence
+from t2sql_tui.core.answers.rank import read, with_rows_once, with_stored_values
+from t2sql_tui.core.answers.rewrites.dates import with_read_dates
+from t2sql_tui.core.answers.rewrites.joins import with_linked_joins
+from t2sql_tui.core.database.database import Database
+from t2sql_tui.core.prompting.prompt import build_prompt, extract_sql
+from t2sql_tui.core.prompting.value_matching import find_values
+from t2sql_tui.core.sql.check import check
+from t2sql_tui.core.sql.constraint import Guard
 from t2sql_tui.core.types import (
     Allows,
     Answer,
@@ -31,7 +32,6 @@ from t2sql_tui.core.types import (
     ShouldStop,
     ValueMatch,
 )
-from t2sql_tui.core.values import find_values
 
 OnAttempt = Callable[[int, Rejection], None]
 
@@ -111,15 +111,17 @@ def _compare(
     keys say; where the best finds no rows, with the one that looks for the nearest stored
     values instead; where it adds up repeated rows, with the one that takes each once."""
     candidates = [
-        with_linked_joins(
-            with_read_dates(candidate, database, should_stop), database, should_stop
-        )
+        with_linked_joins(with_read_dates(candidate, database, should_stop), database, should_stop)
         for candidate in generation.candidates
     ]
     readings = read(
-        candidates, database, question, values,
-        sampled=not settings.search, should_stop=should_stop,
-    )  # fmt: skip
+        candidates,
+        database,
+        question,
+        values,
+        sampled=not settings.search,
+        should_stop=should_stop,
+    )
     best = readings[0]
     if "empty" in best.signs:
         stored = with_stored_values(best, database, question, should_stop)

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from t2sql_tui.core.check import check
-from t2sql_tui.core.database import Database, connect, is_allowed, open_database
+from t2sql_tui.core.database.database import Database, connect, is_allowed, open_database
+from t2sql_tui.core.database.schema import quote
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
-from t2sql_tui.core.schema import quote
+from t2sql_tui.core.sql.check import check
 from t2sql_tui.core.types import Limits, Rejection
 
 COPY_BYTES = 1024 * 1024 * 1024  # a larger file is stood in for by a small one

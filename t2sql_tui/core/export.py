@@ -242,10 +242,13 @@ def _objects(job: _Job) -> Iterator[str]:
     names = _unique(job.result.columns)
     for row in job.rows():
         values = (
-            value if value is None or isinstance(value, int)
-            or isinstance(value, float) and math.isfinite(value) else _text(value)
+            value
+            if value is None
+            or isinstance(value, int)
+            or (isinstance(value, float) and math.isfinite(value))
+            else _text(value)
             for value in row
-        )  # fmt: skip
+        )
         yield json.dumps(dict(zip(names, values, strict=True)), ensure_ascii=False)
 
 
@@ -329,9 +332,11 @@ def _parquet(job: _Job, path: Path) -> None:
     ]
     types = {"int": pa.int64(), "float": pa.float64(), "bytes": pa.binary(), "str": pa.string()}
     schema = pa.schema(
-        [(name, types[kind])
-         for name, (kind, _) in zip(_unique(job.result.columns), columns, strict=True)]
-    )  # fmt: skip
+        [
+            (name, types[kind])
+            for name, (kind, _) in zip(_unique(job.result.columns), columns, strict=True)
+        ]
+    )
     rows = job.rows()
     with parquet.ParquetWriter(path, schema) as writer:
         while group := list(islice(rows, _ROW_GROUP)):

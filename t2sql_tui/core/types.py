@@ -161,10 +161,10 @@ class CheckedQuery:
     key: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        from t2sql_tui.core.check import _KEY  # the only holder; see check()
+        from t2sql_tui.core.sql.check import _KEY  # the only holder; see check()
 
         if self.key is not _KEY:
-            raise TypeError("CheckedQuery is made by t2sql_tui.core.check.check() alone")
+            raise TypeError("CheckedQuery is made by t2sql_tui.core.sql.check.check() alone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +172,16 @@ class Problem:
     """Why a SQL was rejected. `kind` is a short slug, `suggestions` the nearest names."""
 
     kind: Literal[
-        "empty", "syntax", "not-a-select", "several-statements", "unknown-table",
-        "unknown-column", "unknown-function", "ambiguous", "forbidden", "other",
+        "empty",
+        "syntax",
+        "not-a-select",
+        "several-statements",
+        "unknown-table",
+        "unknown-column",
+        "unknown-function",
+        "ambiguous",
+        "forbidden",
+        "other",
     ]
     message: str
     suggestions: tuple[str, ...] = ()
@@ -323,9 +331,15 @@ class QueryResult:
 
 
 Sign = Literal[
-    "error", "timeout", "empty", "all-null", "cross-product", "unused-join", "unlinked-join",
+    "error",
+    "timeout",
+    "empty",
+    "all-null",
+    "cross-product",
+    "unused-join",
+    "unlinked-join",
     "fan-out",
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from textual.theme import Theme
 from textual.widget import AwaitMount
 
 from t2sql_tui.core.ask import APP_SETTINGS, prompt_for
-from t2sql_tui.core.database import open_database
+from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.errors import T2SQLError
 from t2sql_tui.core.types import Backend, GenerationSettings, Limits, ModelSpec, Question
 from t2sql_tui.ui.cells import byte_size, one_line

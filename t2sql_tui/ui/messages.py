@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Literal
 
 from textual.message import Message
 
-from t2sql_tui.core.database import Database
+from t2sql_tui.core.database.database import Database
 from t2sql_tui.core.errors import T2SQLError
 from t2sql_tui.core.types import Answer, Backend, CheckedQuery, QueryResult, Rejection
 from t2sql_tui.ui.history import Entry
 
 if TYPE_CHECKING:  # it brings sqlglot: 0.15 s that the first paint need not wait for
-    from t2sql_tui.core.explain import Step
+    from t2sql_tui.core.answers.explain import Step
     from t2sql_tui.ui.widgets.readings import Version
 
 Work = Literal["open", "load", "generate", "check", "run", "export", "history"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from t2sql_tui.core.database import Database
+from t2sql_tui.core.database.database import Database
 from t2sql_tui.core.types import CheckedQuery, Schema
 from t2sql_tui.ui.cells import one_line
 
 
 def reads(query: object, database: Database) -> dict[str, tuple[str, ...]]:
     """Tables and columns that a query would read; nothing for what is none. For workers."""
-    from t2sql_tui.core.explain import columns_read  # brings sqlglot, see messages.py
+    from t2sql_tui.core.answers.explain import columns_read  # brings sqlglot, see messages.py
 
     return columns_read(query, database) if isinstance(query, CheckedQuery) else {}
 

@@ -50,9 +50,12 @@ class Model:
 def decode(count=4, max_tokens=8, model=None, room=1000, **given):
     settings = GenerationSettings(max_tokens, candidates=count, search=given.pop("search", True))
     decoder = Decoder(
-        PROMPT, settings,
-        piece=lambda _, token: LETTERS[token].encode(), ends=END.__eq__, **given,
-    )  # fmt: skip
+        PROMPT,
+        settings,
+        piece=lambda _, token: LETTERS[token].encode(),
+        ends=END.__eq__,
+        **given,
+    )
     model = model or Model()
     return decoder.run(model.logits(""), model, count, room)
 
@@ -123,8 +126,11 @@ def test_others_are_written_side_by_side_from_where_they_leave() -> None:
     model = Model(one_choice)
     candidates, finish = decode(model=model, max_tokens=20)
     assert finish == "stop" and [c.text for c in candidates] == [
-        "abcabcabcabc", "abcabdabcabc", "abdabcabcabc", "abdabdabcabc"
-    ]  # fmt: skip
+        "abcabcabcabc",
+        "abcabdabcabc",
+        "abdabcabcabc",
+        "abdabdabcabc",
+    ]
     # The greedy text; two that leave it at the third letter and the sixth; one that leaves both.
     assert model.calls == [1] * 12 + [2] * 3 + [3] * 4 + [2] * 3
 
@@ -135,7 +141,8 @@ def test_what_is_stuck_gives_way_to_what_seemed_unlikely() -> None:
 
     # "a" may begin an answer, but none can go on or end so.
     candidates, _ = decode(
-        model=Model(eager), allows=lambda text, whole: text[:1] != "a" or text == "a" and not whole
+        model=Model(eager),
+        allows=lambda text, whole: text[:1] != "a" or (text == "a" and not whole),
     )
     assert candidates[0].text == "b" and all(c.text.startswith("b") for c in candidates)
 

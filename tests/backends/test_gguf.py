@@ -11,8 +11,8 @@ from dataclasses import replace
 import pytest
 
 from t2sql_tui.backends import decoding, gguf, load_backend
-from t2sql_tui.core.catalog import find_model
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.models.catalog import find_model
 from t2sql_tui.core.types import GenerationSettings, Prompt
 
 SCHEMA = "".join(f"CREATE TABLE t{n} (id INTEGER PRIMARY KEY, name TEXT);\n" for n in range(8))
@@ -58,7 +58,7 @@ def test_markers_are_tokens_and_nothing_is_added(load):
 
 
 def test_the_seam_is_never_merged_over(load, monkeypatch):
-    """"SEL" + "ECT" are two words of the vocabulary; as one text they would be one token."""
+    """ "SEL" + "ECT" are two words of the vocabulary; as one text they would be one token."""
     backend = load()
     asked = backend.generate(replace(PROMPT, prefix="SEL", suffix="ECT"), GenerationSettings(1))
     assert asked.prompt_tokens == len(ids(backend, "SEL")) + len(ids(backend, "ECT"))
@@ -158,9 +158,14 @@ def test_a_damaged_file_is_removed_and_costs_only_time(load, tmp_path, damage):
     (file,) = (tmp_path / "kv").glob("*/*.kv")
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 0xFF
-    file.write_bytes({
-        "flip": content, "cut": content[:-100], "empty": b"", "foreign": b"x" * 500,
-    }[damage])  # fmt: skip
+    file.write_bytes(
+        {
+            "flip": content,
+            "cut": content[:-100],
+            "empty": b"",
+            "foreign": b"x" * 500,
+        }[damage]
+    )
     again = load().generate(PROMPT, GenerationSettings(8))
     assert again.cached_tokens == 0
     assert again.candidates == first.candidates
@@ -344,9 +349,13 @@ def test_an_answer_ends_where_the_context_does(load):
 def test_wrong_or_truncated_weights_are_a_message(load, tiny_gguf, tmp_path, damage):
     content = tiny_gguf.read_bytes()
     path = tmp_path / "bad.gguf"
-    path.write_bytes({
-        "header": content[:1000], "tensors": content[: len(content) // 2], "text": b"hello" * 99,
-    }[damage])  # fmt: skip
+    path.write_bytes(
+        {
+            "header": content[:1000],
+            "tensors": content[: len(content) // 2],
+            "text": b"hello" * 99,
+        }[damage]
+    )
     spec = replace(find_model(tiny_gguf), path=path)
     with pytest.raises(ModelError) as caught:
         load_backend(spec)
@@ -374,8 +383,11 @@ def test_a_closed_model_says_so(load):
     backend = load()
     backend.close()
     backend.close()
-    for use in (backend.generate, lambda p: backend.warm(p.prefix),
-                lambda p: backend.count_tokens(p.prefix)):  # fmt: skip
+    for use in (
+        backend.generate,
+        lambda p: backend.warm(p.prefix),
+        lambda p: backend.count_tokens(p.prefix),
+    ):
         with pytest.raises(ModelError, match="closed"):
             use(PROMPT)
 
@@ -421,8 +433,13 @@ def real_backend(tmp_path_factory):
 @pytest.mark.model
 def test_a_real_model_answers_and_is_cancelled_within_200_ms(real_backend):
     text = "<|im_start|>user\nCREATE TABLE singer (id INTEGER, name TEXT, age INTEGER);\n"
-    prompt = Prompt("v1", "chatml", text * 20, "SQL that counts the singers:<|im_end|>\n"
-                    "<|im_start|>assistant\n", ("<|im_end|>",))  # fmt: skip
+    prompt = Prompt(
+        "v1",
+        "chatml",
+        text * 20,
+        "SQL that counts the singers:<|im_end|>\n<|im_start|>assistant\n",
+        ("<|im_end|>",),
+    )
     stopped_at = []
 
     def stop_later():

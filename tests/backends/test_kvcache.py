@@ -11,10 +11,17 @@ def tokens(n: int, length: int = 50) -> list[int]:
     return [n] * length
 
 
-@pytest.mark.parametrize("a, b, shared", [
-    ([], [], 0), ([1], [], 0), ([1, 2], [1, 2], 2), ([1, 2, 3], [1, 2, 4], 2), ([1], [2], 0),
-    ((1, 2), [1, 2, 3], 2),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "a, b, shared",
+    [
+        ([], [], 0),
+        ([1], [], 0),
+        ([1, 2], [1, 2], 2),
+        ([1, 2, 3], [1, 2, 4], 2),
+        ([1], [2], 0),
+        ((1, 2), [1, 2, 3], 2),
+    ],
+)
 def test_overlap(a, b, shared):
     assert overlap(a, b) == overlap(b, a) == shared
 
@@ -51,9 +58,8 @@ def test_the_disk_is_bounded_over_all_models(tmp_path):
     assert not left_by_a_killed_process.exists()
     assert sum(path.stat().st_size for path in tmp_path.glob("*/*")) <= 3000
     found = [
-        n for n in range(6)
-        if PrefixCache(f"model {n % 2}", tmp_path).best(tokens(n), at_least=1)
-    ]  # fmt: skip
+        n for n in range(6) if PrefixCache(f"model {n % 2}", tmp_path).best(tokens(n), at_least=1)
+    ]
     assert found == [3, 4, 5]  # 24 + 200 + 600 bytes each
 
 

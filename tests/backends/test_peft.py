@@ -11,8 +11,8 @@ import pytest
 from t2sql_tui.backends import load_backend
 from t2sql_tui.backends import peft as peft_backend
 from t2sql_tui.backends.decoding import Row
-from t2sql_tui.core.catalog import find_model
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.models.catalog import find_model
 from t2sql_tui.core.types import GenerationSettings, ModelSpec, Prompt
 from tests.trainer.conftest import make_base
 

@@ -23,8 +23,11 @@ def texts(backend, **settings):
 def test_replies_come_in_order_and_the_last_one_repeats():
     backend = ScriptedBackend(replies=["SELECT 1", "", lambda prompt: prompt.suffix])
     assert [texts(backend) for _ in range(4)] == [
-        ["SELECT 1"], [""], ["How many singers?"], ["How many singers?"]
-    ]  # fmt: skip
+        ["SELECT 1"],
+        [""],
+        ["How many singers?"],
+        ["How many singers?"],
+    ]
     assert backend.prompts == [PROMPT] * 4
 
 
@@ -64,8 +67,12 @@ def test_candidates_and_errors():
 
 def test_loading_takes_its_time_and_reports_it():
     seen = []
-    load_backend(ModelSpec("x"), backend="scripted", load_seconds=0.05,
-                 on_progress=lambda *numbers: seen.append(numbers))  # fmt: skip
+    load_backend(
+        ModelSpec("x"),
+        backend="scripted",
+        load_seconds=0.05,
+        on_progress=lambda *numbers: seen.append(numbers),
+    )
     assert seen == [(n, 10) for n in range(1, 11)]
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from benchmarks.calibrate import L2, calibrated, fit, out_of_fold
 from benchmarks.cli import main
 from benchmarks.datasets import DataError
-from t2sql_tui.core.confidence import probability
+from t2sql_tui.core.answers.confidence import probability
 
 
 def answers(n=600, databases=6, seed=0):
@@ -21,17 +21,26 @@ def answers(n=600, databases=6, seed=0):
     for number in range(n):
         logprob, noise = random.gauss(0, 1), random.gauss(0, 1)
         right = random.random() < 1 / (1 + math.exp(-1 - 2 * logprob))
-        lines.append({
-            "id": f"q{number}", "database": f"db{number % databases}", "accepted": True,
-            "features": {"logprob": logprob, "noise": noise, "never": 0.0},
-            "score": {"correct": right},
-        })  # fmt: skip
+        lines.append(
+            {
+                "id": f"q{number}",
+                "database": f"db{number % databases}",
+                "accepted": True,
+                "features": {"logprob": logprob, "noise": noise, "never": 0.0},
+                "score": {"correct": right},
+            }
+        )
     return lines
 
 
 def run_of(tmp_path, lines, name="r", **identity):
-    identity = {"suite": "spider-train-holdout", "model": "m", "model_sha256": "abc",
-                "prompt_version": "v1", **identity}  # fmt: skip
+    identity = {
+        "suite": "spider-train-holdout",
+        "model": "m",
+        "model_sha256": "abc",
+        "prompt_version": "v1",
+        **identity,
+    }
     folder = tmp_path / name
     folder.mkdir()
     (folder / "run.json").write_text(json.dumps({"identity": identity, "provenance": {}}))

@@ -36,7 +36,7 @@ def model(monkeypatch):
         return ScriptedBackend(spec, Model.replies)
 
     monkeypatch.setattr("t2sql_tui.backends.load_backend", load)
-    monkeypatch.setattr("t2sql_tui.core.catalog.find_model", lambda name: Model.spec)
+    monkeypatch.setattr("t2sql_tui.core.models.catalog.find_model", lambda name: Model.spec)
     return Model
 
 
@@ -82,8 +82,17 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for command in ("list", "fetch", "run", "score", "report", "compare", "ablation",
-                    "calibrate", "profile"):  # fmt: skip
+    for command in (
+        "list",
+        "fetch",
+        "run",
+        "score",
+        "report",
+        "compare",
+        "ablation",
+        "calibrate",
+        "profile",
+    ):
         assert f"\n  {command} " in done.stdout
 
 
@@ -445,8 +454,18 @@ def test_fetch_alone_lists_the_sources(here):
 
 def test_profile_measures_three_ways(here, tiny_gguf):
     """On a model of random weights: the times mean nothing, the counts must agree."""
-    output = call("profile", "-m", tiny_gguf, "--suite", "spider-format:mini", "--limit", "3",
-                  "--threads", "1", "--json").stdout  # fmt: skip
+    output = call(
+        "profile",
+        "-m",
+        tiny_gguf,
+        "--suite",
+        "spider-format:mini",
+        "--limit",
+        "3",
+        "--threads",
+        "1",
+        "--json",
+    ).stdout
     found = json.loads(output[output.index("{") :])
     assert found["questions"] == 3
     assert found["cold"]["prompt_tokens"] == found["raw"]["prompt_tokens"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from mini_spider import QUESTIONS, SHOP, build_database, write_spider
 
 from benchmarks.datasets import (
     DataError,
@@ -16,7 +17,6 @@ from benchmarks.datasets import (
     sample,
 )
 from benchmarks.suites import HOLDOUT_DATABASES, SUITES, load_suite
-from mini_spider import QUESTIONS, SHOP, build_database, write_spider
 
 
 def test_spider_layout(spider):
@@ -90,10 +90,16 @@ def test_the_hash_covers_questions_and_databases(spider, tmp_path):
 
 def bird(tmp_path, ids=(0, 1)):
     rows = [
-        {"question_id": n, "db_id": "shop", "question": f"Q{n}", "evidence": "Rome is a city",
-         "SQL": "SELECT 1", "difficulty": "simple"}
+        {
+            "question_id": n,
+            "db_id": "shop",
+            "question": f"Q{n}",
+            "evidence": "Rome is a city",
+            "SQL": "SELECT 1",
+            "difficulty": "simple",
+        }
         for n in ids
-    ]  # fmt: skip
+    ]
     (tmp_path / "dev.json").write_text(json.dumps(rows))
     build_database(tmp_path / "dev_databases/shop/shop.sqlite", SHOP)
     return tmp_path
@@ -111,15 +117,28 @@ def test_an_id_that_comes_twice_is_refused(tmp_path):
 
 
 GRETEL = [
-    {"id": 5, "sql_task_type": "data retrieval", "sql_prompt": "Which names?",
-     "sql_context": "CREATE TABLE t (name TEXT); INSERT INTO t VALUES ('a; b'), ('c');",
-     "sql": "SELECT name FROM t"},
-    {"id": 6, "sql_task_type": "data manipulation", "sql_prompt": "Delete all.",
-     "sql_context": "CREATE TABLE t (name TEXT);", "sql": "DELETE FROM t"},
-    {"id": 7, "sql_task_type": "analytics and reporting", "sql_prompt": "How many?",
-     "sql_context": "CREATE TABLE u (n INT); CREATE TABLE v (n INT) ENGINE=InnoDB;",
-     "sql": "SELECT count(*) FROM u"},
-]  # fmt: skip
+    {
+        "id": 5,
+        "sql_task_type": "data retrieval",
+        "sql_prompt": "Which names?",
+        "sql_context": "CREATE TABLE t (name TEXT); INSERT INTO t VALUES ('a; b'), ('c');",
+        "sql": "SELECT name FROM t",
+    },
+    {
+        "id": 6,
+        "sql_task_type": "data manipulation",
+        "sql_prompt": "Delete all.",
+        "sql_context": "CREATE TABLE t (name TEXT);",
+        "sql": "DELETE FROM t",
+    },
+    {
+        "id": 7,
+        "sql_task_type": "analytics and reporting",
+        "sql_prompt": "How many?",
+        "sql_context": "CREATE TABLE u (n INT); CREATE TABLE v (n INT) ENGINE=InnoDB;",
+        "sql": "SELECT count(*) FROM u",
+    },
+]
 
 
 @pytest.mark.parametrize("form", ["json", "parquet"])

@@ -30,8 +30,12 @@ def test_decodings_differ_in_their_identity():
 def test_greedy_runs_are_those_from_before_there_were_others():
     identity = decoding_identity("greedy", decoding_named("greedy"))
     assert identity == {
-        "max_tokens": 300, "temperature": 0.0, "candidates": 1, "seed": 0, "repairs": 0,
-    }  # fmt: skip
+        "max_tokens": 300,
+        "temperature": 0.0,
+        "candidates": 1,
+        "seed": 0,
+        "repairs": 0,
+    }
     assert described(identity) == "greedy"
     assert described(identity | {"schema": "gold"}) == "greedy, gold schema"
     assert described({"suite": "demo", "model": "predictions of theirs.txt"}) == ""

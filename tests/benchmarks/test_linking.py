@@ -11,13 +11,15 @@ from mini_spider import QUESTIONS, write_spider
 
 from benchmarks import linking
 from benchmarks.cli import main
-from t2sql_tui.core.linking import WEIGHTS, WEIGHTS_AGAIN
+from t2sql_tui.core.prompting.schema_linking import WEIGHTS, WEIGHTS_AGAIN
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("T2SQL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("t2sql_tui.core.values._cache_folder", lambda: tmp_path / "values")
+    monkeypatch.setattr(
+        "t2sql_tui.core.prompting.value_matching._cache_folder", lambda: tmp_path / "values"
+    )
     return tmp_path
 
 
@@ -70,8 +72,9 @@ def test_columns_are_those_of_the_tables_that_are_read() -> None:
     read = linking.columns_read("SELECT T1.ID, y FROM A AS T1 JOIN b ON T1.id = b.id", columns)
     assert read == {"a": {"id"}, "b": {"id", "y"}}
     assert linking.columns_read("SELECT id FROM a JOIN b WHERE z = 1", columns) == {
-        "a": {"id"}, "b": {"id"}
-    }  # fmt: skip
+        "a": {"id"},
+        "b": {"id"},
+    }
     assert linking.columns_read("SELECT FROM", columns) == {}
 
 

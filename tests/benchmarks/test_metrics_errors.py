@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.metrics.errors import Mistake, classify
 from benchmarks.metrics.execution import ExecutionVerdict, verdict
-from t2sql_tui.core.database import open_database
+from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.types import Limits
 
 SCHEMA = """
@@ -45,28 +45,48 @@ CASES = [
     ("wrong aggregation", "SELECT max(age) FROM singer", "SELECT min(age) FROM singer"),
     ("wrong column set", "SELECT max(age) FROM singer", "SELECT max(id) FROM singer"),
     ("wrong aggregation", "SELECT count(*) FROM singer", "SELECT avg(*) FROM singer"),
-    ("wrong aggregation", "SELECT country, count(*) FROM singer GROUP BY country",
-     "SELECT country, count(*) FROM singer GROUP BY id"),
+    (
+        "wrong aggregation",
+        "SELECT country, count(*) FROM singer GROUP BY country",
+        "SELECT country, count(*) FROM singer GROUP BY id",
+    ),
     ("wrong filter value", JOINED, JOINED.replace("2014", "2015")),
-    ("wrong filter value", "SELECT id FROM singer WHERE country = 'France'",
-     'SELECT id FROM singer WHERE country = "france"'),
-    ("wrong filter value", "SELECT id FROM singer WHERE age > 30",
-     "SELECT id FROM singer WHERE age >= 30"),
-    ("wrong filter column", "SELECT id FROM singer WHERE age > 2",
-     "SELECT id FROM singer WHERE id > 2"),
-    ("wrong filter column", "SELECT id FROM singer WHERE country = 'Peru'",
-     "SELECT id FROM singer"),
+    (
+        "wrong filter value",
+        "SELECT id FROM singer WHERE country = 'France'",
+        'SELECT id FROM singer WHERE country = "france"',
+    ),
+    (
+        "wrong filter value",
+        "SELECT id FROM singer WHERE age > 30",
+        "SELECT id FROM singer WHERE age >= 30",
+    ),
+    (
+        "wrong filter column",
+        "SELECT id FROM singer WHERE age > 2",
+        "SELECT id FROM singer WHERE id > 2",
+    ),
+    (
+        "wrong filter column",
+        "SELECT id FROM singer WHERE country = 'Peru'",
+        "SELECT id FROM singer",
+    ),
     ("missing or extra DISTINCT, ORDER or LIMIT", TOP, TOP.replace(" LIMIT 1", "")),
     ("missing or extra DISTINCT, ORDER or LIMIT", TOP, TOP.replace("DESC", "ASC")),
-    ("missing or extra DISTINCT, ORDER or LIMIT",
-     "SELECT country FROM singer GROUP BY country ORDER BY count(*) DESC LIMIT 1",
-     "SELECT country FROM singer GROUP BY country"),
+    (
+        "missing or extra DISTINCT, ORDER or LIMIT",
+        "SELECT country FROM singer GROUP BY country ORDER BY count(*) DESC LIMIT 1",
+        "SELECT country FROM singer GROUP BY country",
+    ),
     ("wrong column set", "SELECT name FROM singer", "SELECT name, age FROM singer"),
     ("wrong column set", JOINED, JOINED.replace("T1.name", "T3.hall")),
     ("time-out", "SELECT count(*) FROM singer", ENDLESS),
-    ("other", "SELECT id FROM singer WHERE age = 30 OR country = 'Peru'",
-     "SELECT id FROM singer WHERE age = 30 AND country = 'Peru'"),
-]  # fmt: skip
+    (
+        "other",
+        "SELECT id FROM singer WHERE age = 30 OR country = 'Peru'",
+        "SELECT id FROM singer WHERE age = 30 AND country = 'Peru'",
+    ),
+]
 
 
 @pytest.fixture(scope="module")

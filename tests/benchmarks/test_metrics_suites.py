@@ -12,9 +12,9 @@ import pytest
 from benchmarks.metrics import test_suites
 from benchmarks.metrics.execution import verdict
 from benchmarks.metrics.mutants import mutants
-from t2sql_tui.core.database import open_database
+from t2sql_tui.core.database.database import open_database
+from t2sql_tui.core.database.schema import read_schema
 from t2sql_tui.core.errors import DatabaseError
-from t2sql_tui.core.schema import read_schema
 
 SCHEMA = """
 CREATE TABLE stadium (id INTEGER PRIMARY KEY, name TEXT NOT NULL, capacity INTEGER);
@@ -54,7 +54,7 @@ GOLDS = [
     "SELECT avg(stars) FROM review AS T1 JOIN concert AS T2 ON T1.concert = T2.id"
     " WHERE T2.theme LIKE '%ree%'",
     "SELECT theme FROM concert WHERE id = 77 OR stadium_id = 99",
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +83,17 @@ def test_neighbours_have_the_tables_of_the_original(
         connection = sqlite3.connect(path)
         found = read_schema(connection)
         names = [
-            [(t.name, t.kind, [(c.name, c.type, c.primary_key) for c in t.columns],
-              [k for k in t.foreign_keys if not k.inferred]) for t in schema.tables]
+            [
+                (
+                    t.name,
+                    t.kind,
+                    [(c.name, c.type, c.primary_key) for c in t.columns],
+                    [k for k in t.foreign_keys if not k.inferred],
+                )
+                for t in schema.tables
+            ]
             for schema in (original, found)
-        ]  # fmt: skip
+        ]
         assert names[0] == names[1]
         connection.close()
 
@@ -146,10 +153,10 @@ def test_golds_and_their_likes_stay_right(suite: test_suites.Neighbours) -> None
     same = {
         GOLDS[0]: "SELECT DISTINCT name FROM singer WHERE NOT age <= 40",
         GOLDS[1]: "SELECT name FROM concert AS C JOIN singer_in_concert AS S ON C.id = concert_id"
-                  " JOIN singer ON singer.id = S.singer_id WHERE C.year = 2014",
+        " JOIN singer ON singer.id = S.singer_id WHERE C.year = 2014",
         GOLDS[3]: "SELECT name FROM (SELECT * FROM stadium ORDER BY name) ORDER BY capacity DESC"
-                  " LIMIT 1",
-    }  # fmt: skip
+        " LIMIT 1",
+    }
     for gold in GOLDS:
         assert verdict(gold, gold, suite.files).correct
         assert suite.files_for(gold)
@@ -222,7 +229,7 @@ def test_odd_values_and_odd_constants(tmp_path: Path) -> None:
         "CREATE TABLE child (id INTEGER PRIMARY KEY REFERENCES parent(id), big INTEGER UNIQUE);"
         "CREATE TABLE only (a INTEGER, b INTEGER, PRIMARY KEY (a, b)) WITHOUT ROWID;"
         "CREATE VIRTUAL TABLE words USING fts5(body);"
-        f"INSERT INTO parent VALUES ('x', {2**63 - 1}, 9e999, x'ff00'), ('y', {-2**63}, -1, NULL);"
+        f"INSERT INTO parent VALUES ('x', {2**63 - 1}, 9e999, x'ff00'), ('y', {-(2**63)}, -1, NULL);"
         f"INSERT INTO child VALUES (1, {2**63 - 1});"
     )
     connection.close()
@@ -241,8 +248,10 @@ def test_mutants_change_one_thing(database: Path) -> None:
         schema = opened.schema
     found = mutants(
         "SELECT max(age) FROM singer WHERE country = 'France' AND age >= 3 ORDER BY age LIMIT 1",
-        schema, Random(0), limit=1000,
-    )  # fmt: skip
+        schema,
+        Random(0),
+        limit=1000,
+    )
     rest = "WHERE country = 'France' AND age >= 3"
     for expected in (
         f"SELECT MIN(age) FROM singer {rest} ORDER BY age LIMIT 1",

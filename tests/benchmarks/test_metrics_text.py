@@ -28,8 +28,9 @@ def test_bleu_and_rouge_are_100_for_the_gold_and_fall_with_the_likeness() -> Non
     near = ["SELECT name FROM singer WHERE age < 30", "SELECT count(*) FROM concert"]
     far = ["SELECT x", "VALUES (1)"]
     assert text.bleu(golds, golds) == pytest.approx(100)
-    assert text.rouge(golds, golds) == pytest.approx(dict.fromkeys(["rouge1", "rouge2", "rougeL"],
-                                                                   100))  # fmt: skip
+    assert text.rouge(golds, golds) == pytest.approx(
+        dict.fromkeys(["rouge1", "rouge2", "rougeL"], 100)
+    )
     assert 100 > text.bleu(golds, near) > text.bleu(golds, far)
     for name, value in text.rouge(golds, near).items():
         assert 100 >= value > text.rouge(golds, far)[name]
@@ -62,21 +63,29 @@ def test_chatter_is_all_but_the_sql_and_its_fence(raw: str, sql: str, chatty: bo
     [
         ("SELECT a FROM t", 1, False, 0, False),
         ("SELECT count(*) FROM t AS x JOIN t AS y", 2, True, 0, False),
-        ("SELECT a FROM t WHERE b IN (SELECT b FROM u WHERE c > (SELECT max(c) FROM u))",
-         3, True, 2, False),
+        (
+            "SELECT a FROM t WHERE b IN (SELECT b FROM u WHERE c > (SELECT max(c) FROM u))",
+            3,
+            True,
+            2,
+            False,
+        ),
         ("SELECT a FROM t UNION SELECT a FROM u", 2, False, 0, True),
         ("SELECT count(*) FROM (SELECT a FROM t EXCEPT SELECT a FROM u)", 2, True, 1, True),
         ("WITH q AS (SELECT a FROM t) SELECT a FROM q", 1, False, 1, False),
         ("SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u)", 2, False, 1, False),
     ],
-)  # fmt: skip
+)
 def test_features(
     gold: str, tables: int, aggregation: bool, nesting: int, set_operation: bool
 ) -> None:
     assert features(gold) == {
-        "tables": tables, "aggregation": aggregation, "nesting": nesting,
-        "set_operation": set_operation, "readable": True,
-    }  # fmt: skip
+        "tables": tables,
+        "aggregation": aggregation,
+        "nesting": nesting,
+        "set_operation": set_operation,
+        "readable": True,
+    }
 
 
 @pytest.mark.parametrize("text_", ["", "SELECT FROM WHERE", "(" * 5000, "SELECT 1; SELECT 2"])

@@ -30,21 +30,39 @@ def make_run(spider, name="r", model="tiny & co", replies=REPLIES, confidence=No
     for place, example in enumerate(dataset.examples):
         sql = replies.get(example.id, example.gold)
         line = {
-            "id": example.id, "database": example.database, "question": example.question,
-            "gold": example.gold, "text": sql, "sql": sql, "logprob": -float(place),
-            "seconds": 0.5 + place, "first_token_seconds": 0.25, "generation_seconds": 0.45 + place,
-            "prompt_tokens": 100, "cached_tokens": 80, "completion_tokens": 11, "repairs": 0,
+            "id": example.id,
+            "database": example.database,
+            "question": example.question,
+            "gold": example.gold,
+            "text": sql,
+            "sql": sql,
+            "logprob": -float(place),
+            "seconds": 0.5 + place,
+            "first_token_seconds": 0.25,
+            "generation_seconds": 0.45 + place,
+            "prompt_tokens": 100,
+            "cached_tokens": 80,
+            "completion_tokens": 11,
+            "repairs": 0,
             "confidence": confidence and confidence[place],
-        }  # fmt: skip
+        }
         lines.append({**line, "score": scorer.score(example, line)})
     info = {
-        "identity": {"suite": f"spider-format:{spider}", "model": model, "of": 6,
-                     "model_sha256": "abc123", "prompt_version": "v1"},
-        "provenance": {"command": "benchmarks run", "date": "2026-11-21T10:00:00+00:00",
-                       "git": {"commit": "f" * 40, "changed_files": 0},
-                       "machine": {"processor": "P", "cores": 2, "memory_gib": 8.0},
-                       "versions": {"python": "3.11"}},
-    }  # fmt: skip
+        "identity": {
+            "suite": f"spider-format:{spider}",
+            "model": model,
+            "of": 6,
+            "model_sha256": "abc123",
+            "prompt_version": "v1",
+        },
+        "provenance": {
+            "command": "benchmarks run",
+            "date": "2026-11-21T10:00:00+00:00",
+            "git": {"commit": "f" * 40, "changed_files": 0},
+            "machine": {"processor": "P", "cores": 2, "memory_gib": 8.0},
+            "versions": {"python": "3.11"},
+        },
+    }
     return {"name": name, "info": info, "lines": lines, "results": summarise(lines, info)}
 
 

@@ -177,8 +177,11 @@ def test_candidates_are_kept_and_any_of_them_may_be_right(spider, tmp_path):
 
 
 def test_every_candidate_is_judged_where_asked_for(spider, tmp_path):
-    rome = ("SELECT id FROM customer", "SELECT nme FROM customer",
-            "SELECT name FROM customer WHERE city = 'Rome'")  # fmt: skip
+    rome = (
+        "SELECT id FROM customer",
+        "SELECT nme FROM customer",
+        "SELECT name FROM customer WHERE city = 'Rome'",
+    )
     backend = ScriptedBackend(replies={"Rome": rome, "": "SELECT 1"})
     settings = GenerationSettings(candidates=3)
     _, lines = go(spider, tmp_path, backend, settings=settings, every_candidate=True)
@@ -192,7 +195,7 @@ def test_every_candidate_is_judged_where_asked_for(spider, tmp_path):
 
 def test_a_line_holds_what_a_confidence_is_fitted_on(spider, tmp_path, monkeypatch):
     from t2sql_tui.core import ask as asking
-    from t2sql_tui.core.confidence import features
+    from t2sql_tui.core.answers.confidence import features
 
     plain, answers = asking.ask, []
 
@@ -204,9 +207,13 @@ def test_a_line_holds_what_a_confidence_is_fitted_on(spider, tmp_path, monkeypat
     gold = GOLDS["How many customers are there?"]
     replies = {"How many": ("SELECT 2 WHERE 0", gold, gold.upper()), "": "SELECT 1"}
     _, lines = go(
-        spider, tmp_path, ScriptedBackend(replies=replies), compare=True, every_candidate=True,
+        spider,
+        tmp_path,
+        ScriptedBackend(replies=replies),
+        compare=True,
+        every_candidate=True,
         settings=GenerationSettings(candidates=3),
-    )  # fmt: skip
+    )
     line = lines["dev-0000"]
     assert line["sql"] == gold and line["confidence"] == 0.75 and line["tokens"] == 4
     assert line["features"] == features(answers[0])
@@ -228,10 +235,17 @@ def test_repairs_are_counted(spider, tmp_path):
 
 def test_a_replay_chooses_among_the_same_candidates(spider, tmp_path):
     gold = GOLDS["How many customers are there?"]
-    replies = {"How many": ("SELECT 2 WHERE 0", gold, gold.upper()),
-               "Rome": ("SELECT nothing",), "": "SELECT 1"}  # fmt: skip
-    options = {"settings": GenerationSettings(candidates=3), "compare": True, "repairs": 1,
-               "every_candidate": True}  # fmt: skip
+    replies = {
+        "How many": ("SELECT 2 WHERE 0", gold, gold.upper()),
+        "Rome": ("SELECT nothing",),
+        "": "SELECT 1",
+    }
+    options = {
+        "settings": GenerationSettings(candidates=3),
+        "compare": True,
+        "repairs": 1,
+        "every_candidate": True,
+    }
     backend, asked = go(spider, tmp_path, ScriptedBackend(replies=replies), **options)
     assert asked["dev-0002"]["repairs"] == 1
     asked["dev-0000"]["generation_seconds"] = 7.0

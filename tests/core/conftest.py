@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from t2sql_tui.core.database import Database, open_database
+from t2sql_tui.core.database.database import Database, open_database
 
 
 @pytest.fixture

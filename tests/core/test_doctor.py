@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from t2sql_tui.core import database, doctor
+from t2sql_tui.core import doctor
+from t2sql_tui.core.database import database
 from t2sql_tui.core.doctor import run_doctor
 from t2sql_tui.core.errors import DatabaseError
 
@@ -19,7 +20,7 @@ from t2sql_tui.core.errors import DatabaseError
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "it's mine.sqlite"
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE \"odd'name\" (a)")
+        connection.execute('CREATE TABLE "odd\'name" (a)')
     return path
 
 
@@ -36,7 +37,7 @@ def test_everything_holds_here(path: Path) -> None:
 def test_a_file_in_use(path: Path, journal: str) -> None:
     with contextlib.closing(sqlite3.connect(path)) as writer:
         writer.execute(f"PRAGMA journal_mode = {journal}")
-        writer.execute("INSERT INTO \"odd'name\" VALUES (2)")
+        writer.execute('INSERT INTO "odd\'name" VALUES (2)')
         writer.commit()
         assert all(check.ok for check in run_doctor(path))
 
@@ -59,9 +60,7 @@ def test_no_file(tmp_path: Path) -> None:
         run_doctor(tmp_path / "none.db")
 
 
-def test_an_authorizer_that_allows_all_is_told(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_authorizer_that_allows_all_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (database, doctor):
         monkeypatch.setattr(module, "is_allowed", lambda *told: True)
     failed = {check.name for check in run_doctor(path) if not check.ok}

@@ -24,10 +24,10 @@ from t2sql_tui.core.export import FORMATS, ExportCancelled, export, write
 from t2sql_tui.core.types import QueryResult
 
 AWKWARD = QueryResult(
-    ("id", "name", "ID", "", "a\tb\n\"c\"", "größe 🙂"),
+    ("id", "name", "ID", "", 'a\tb\n"c"', "größe 🙂"),
     (
         (1, "Zoë", 1.5, None, "", b"\x00\xff"),
-        (-(2**63), "comma, \"quote\"", 0.1 + 0.2, None, "two\r\nlines\ttab", b""),
+        (-(2**63), 'comma, "quote"', 0.1 + 0.2, None, "two\r\nlines\ttab", b""),
         (2**63 - 1, "=1+1", 1e300, None, " spaces ", None),
         (0, "東京 🙂 \u202e", -0.0, None, "NULL", b"'"),
         (None, "it's | *x* `y` <b> _z_ a_b \\", None, None, "<r>&</r>", b"\n"),
@@ -99,7 +99,7 @@ def test_json_comes_back_with_each_name_once():
     rows = json.loads(text_of(AWKWARD, "json"))
     lines = [json.loads(line) for line in text_of(AWKWARD, "jsonl").splitlines()]
     assert rows == lines and len(rows) == 5
-    assert list(rows[0]) == ["id", "name", "ID_2", "column_4", "a\tb\n\"c\"", "größe 🙂"]
+    assert list(rows[0]) == ["id", "name", "ID_2", "column_4", 'a\tb\n"c"', "größe 🙂"]
     for row, stored in zip(rows, AWKWARD.rows, strict=True):
         plain = [value.hex() if isinstance(value, bytes) else value for value in stored]
         assert list(row.values()) == plain
@@ -144,7 +144,7 @@ def test_markdown_is_one_table_whatever_the_cells_hold():
     lines = text_of(AWKWARD, "markdown").split("\n")
     assert len(lines) == 2 + 5 + 1 and lines[-1] == ""
     assert lines[1] == "| ---: | --- | ---: | --- | --- | --- |"
-    assert lines[3].startswith("| -9223372036854775808 | comma, \"quote\" |")
+    assert lines[3].startswith('| -9223372036854775808 | comma, "quote" |')
     assert "two<br>lines\ttab" in lines[3]
     assert r"it's \| \*x\* \`y\` \<b> \_z\_ a_b \\" in lines[6]
     assert all(len(re.findall(r"(?<!\\)\|", line)) == 7 for line in lines[:-1])
@@ -154,7 +154,7 @@ def test_parquet_comes_back_with_types(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     export(AWKWARD, tmp_path / "a.parquet", "parquet")
     table = parquet.read_table(tmp_path / "a.parquet")
-    assert table.column_names == ["id", "name", "ID_2", "column_4", "a\tb\n\"c\"", "größe 🙂"]
+    assert table.column_names == ["id", "name", "ID_2", "column_4", 'a\tb\n"c"', "größe 🙂"]
     types = [str(field.type) for field in table.schema]
     assert types == ["int64", "string", "double", "string", "string", "binary"]
     assert [tuple(row.values()) for row in table.to_pylist()] == list(AWKWARD.rows)
@@ -177,8 +177,12 @@ def test_xlsx_comes_back_without_formulas_or_rounding(tmp_path):
     export(AWKWARD, tmp_path / "a.xlsx", "xlsx", table_name="it's: a/name")
     cells = sheet_cells(tmp_path / "a.xlsx")
     assert [cells.get(f"{c}1") for c in "ABCEF"] == [
-        "id", "name", "ID", "a\tb\n\"c\"", "größe 🙂",
-    ]  # fmt: skip
+        "id",
+        "name",
+        "ID",
+        'a\tb\n"c"',
+        "größe 🙂",
+    ]
     assert cells["A2"] == 1.0 and cells["C3"] == pytest.approx(0.1 + 0.2, rel=1e-15)
     assert cells["A3"] == str(-(2**63)) and cells["A4"] == str(2**63 - 1)
     assert cells["B4"] == "=1+1" and cells["B5"] == "東京 🙂 \u202e"
@@ -192,14 +196,21 @@ def test_xlsx_edges(tmp_path):
     export(EDGES, tmp_path / "e.xlsx", "xlsx")
     cells = sheet_cells(tmp_path / "e.xlsx")
     assert [cells.get(f"A{n}") for n in range(2, 7)] == [
-        "inf", "-inf", "nul\0here", "lone \ufffd surrogate", None,
-    ]  # fmt: skip
+        "inf",
+        "-inf",
+        "nul\0here",
+        "lone \ufffd surrogate",
+        None,
+    ]
 
 
 CELLS = st.one_of(
-    st.none(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), st.binary(max_size=8),
+    st.none(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False),
+    st.binary(max_size=8),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
-)  # fmt: skip
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -306,8 +317,13 @@ def test_cancelling_leaves_nothing_behind(tmp_path, format):
         reports.append((done, total))
 
     with pytest.raises(ExportCancelled):
-        export(many(5_000), tmp_path / "out", format, on_progress=progress,
-               should_stop=lambda: len(reports) >= 3)  # fmt: skip
+        export(
+            many(5_000),
+            tmp_path / "out",
+            format,
+            on_progress=progress,
+            should_stop=lambda: len(reports) >= 3,
+        )
     assert reports == [(0, 5_000), (1_000, 5_000), (2_000, 5_000)]
     assert list(tmp_path.iterdir()) == []
 

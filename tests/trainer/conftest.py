@@ -31,18 +31,25 @@ _QUESTIONS = {
         ("zoo", "How old is Bo?", 'SELECT age FROM animal WHERE name = "Bo"'),
         ("zoo", "The mean age", "SELECT avg(age) FROM animal"),
         ("shop", "List all titles", "SELECT title FROM item"),
-        ("shop", "What was sold?", "SELECT T1.title FROM item AS T1 JOIN sale AS T2 ON T1.id = T2.item_id"),
+        (
+            "shop",
+            "What was sold?",
+            "SELECT T1.title FROM item AS T1 JOIN sale AS T2 ON T1.id = T2.item_id",
+        ),
         ("shop", "Never sold", "SELECT title FROM item WHERE id NOT IN (SELECT item_id FROM sale)"),
         ("shop", "Broken", "SELECT x FROM nowhere"),
-        ("shop", "Cheap or dear", "SELECT title FROM item WHERE price < 3 UNION "
-                                  "SELECT title FROM item WHERE price > 6"),
+        (
+            "shop",
+            "Cheap or dear",
+            "SELECT title FROM item WHERE price < 3 UNION SELECT title FROM item WHERE price > 6",
+        ),
     ],
     "dev.json": [
         ("club", "How many members?", "SELECT count(*) FROM member"),
         ("club", "Cities", "SELECT city FROM member"),
         ("club", "Who joined after 2005?", "SELECT id FROM member WHERE joined > 2005"),
     ],
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="session")
@@ -90,9 +97,20 @@ def own_cache(request, cache, monkeypatch) -> None:
 def settings(base, spider, tmp_path) -> dict[str, object]:
     """Config fields of a run that takes a second or two."""
     return {
-        "base": str(base), "chat_format": "chatml", "data": (f"spider-format:{spider}/train.json",),
-        "heldout": f"spider-format:{spider}/dev.json", "row_tokens": 1024, "group_questions": 3,
-        "rows_per_step": 2, "max_steps": 2, "eval_questions": 3, "eval_tokens": 6, "rank": 4,
-        "alpha": 8, "learning_rate": 1e-2, "out": str(tmp_path / "run"), "threads": 1,
+        "base": str(base),
+        "chat_format": "chatml",
+        "data": (f"spider-format:{spider}/train.json",),
+        "heldout": f"spider-format:{spider}/dev.json",
+        "row_tokens": 1024,
+        "group_questions": 3,
+        "rows_per_step": 2,
+        "max_steps": 2,
+        "eval_questions": 3,
+        "eval_tokens": 6,
+        "rank": 4,
+        "alpha": 8,
+        "learning_rate": 1e-2,
+        "out": str(tmp_path / "run"),
+        "threads": 1,
         "bf16": False,
-    }  # fmt: skip
+    }

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from t2sql_tui.core.catalog import AdapterInfo, write_adapter_info
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.models.catalog import AdapterInfo, write_adapter_info
 from trainer.card import card, card_command, push_command, push_files, read_facts
 
 
@@ -21,28 +21,54 @@ def run(tmp_path) -> Path:
     (folder / "plots" / "loss.png").write_bytes(b"png")
     (folder / "adapter" / "adapter_config.json").write_text("{}")
     (folder / "adapter" / "adapter_model.safetensors").write_bytes(b"x" * 1000)
-    write_adapter_info(folder / "adapter", AdapterInfo(
-        "qwen2.5-coder-0.5b", "1d96" * 16, "v2", "chatml", "Apache-2.0",
-    ))  # fmt: skip
+    write_adapter_info(
+        folder / "adapter",
+        AdapterInfo(
+            "qwen2.5-coder-0.5b",
+            "1d96" * 16,
+            "v2",
+            "chatml",
+            "Apache-2.0",
+        ),
+    )
     data = tmp_path / "data"
     data.mkdir()
     (data / "data.json").write_text(json.dumps({"statistics": {"train": {"examples": 7777}}}))
     write = {
-        "config.json": {"data": ["spider-train", "gretel-train"], "rank": 32, "dora": False,
-                        "targets": ["all-linear"], "eval_questions": 100, "max_tokens": 2048,
-                        "heldout": "spider-train-holdout"},
-        "run.json": {"data": str(data), "steps": 120, "minutes": 61.6, "parameters": 500_000,
-                     "trainable_parameters": 17_000,
-                     "provenance": {"machine": {"cores": 2, "processor": "EPYC"}}},
+        "config.json": {
+            "data": ["spider-train", "gretel-train"],
+            "rank": 32,
+            "dora": False,
+            "targets": ["all-linear"],
+            "eval_questions": 100,
+            "max_tokens": 2048,
+            "heldout": "spider-train-holdout",
+        },
+        "run.json": {
+            "data": str(data),
+            "steps": 120,
+            "minutes": 61.6,
+            "parameters": 500_000,
+            "trainable_parameters": 17_000,
+            "provenance": {"machine": {"cores": 2, "processor": "EPYC"}},
+        },
         "mine-q8_0.parity.json": {
-            "file": "mine-q8_0.gguf", "bytes": 675_000_000, "exported_accuracy": 0.61,
-            "adapter_accuracy": 0.62, "different": 0.04, "questions": 100, "passed": True},
-    }  # fmt: skip
+            "file": "mine-q8_0.gguf",
+            "bytes": 675_000_000,
+            "exported_accuracy": 0.61,
+            "adapter_accuracy": 0.62,
+            "different": 0.04,
+            "questions": 100,
+            "passed": True,
+        },
+    }
     for name, content in write.items():
         (folder / name).write_text(json.dumps(content))
-    log = [{"step": 0, "execution_accuracy": 0.15, "valid_sql": 0.21, "eval_loss": 0.91},
-           {"step": 1, "loss": 0.7},
-           {"step": 60, "execution_accuracy": 0.613, "valid_sql": 0.8, "eval_loss": 0.15}]
+    log = [
+        {"step": 0, "execution_accuracy": 0.15, "valid_sql": 0.21, "eval_loss": 0.91},
+        {"step": 1, "loss": 0.7},
+        {"step": 60, "execution_accuracy": 0.613, "valid_sql": 0.8, "eval_loss": 0.15},
+    ]
     text = "".join(json.dumps(line) + "\n" for line in log)
     (folder / "metrics.jsonl").write_text(text + '{"step": 61, "lo')  # cut by a kill
     return folder
@@ -51,13 +77,22 @@ def run(tmp_path) -> Path:
 def test_the_card_says_what_the_files_say(run):
     text = card(read_facts(run))
     for said in (
-        "license: apache-2.0", "base_model: Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
-        "tags: [text-to-sql, sqlite, gguf]", "# mine", "prompt version `v2`", "7,777",
-        "17,000 (3.40 %)", "| 60     | 61.3", "| 0      | 15.0", "plots/loss.png",
-        "2 cores, EPYC", "| `mine-q8_0.gguf` | 675", "39 of 100 answers were wrong",
+        "license: apache-2.0",
+        "base_model: Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
+        "tags: [text-to-sql, sqlite, gguf]",
+        "# mine",
+        "prompt version `v2`",
+        "7,777",
+        "17,000 (3.40 %)",
+        "| 60     | 61.3",
+        "| 0      | 15.0",
+        "plots/loss.png",
+        "2 cores, EPYC",
+        "| `mine-q8_0.gguf` | 675",
+        "39 of 100 answers were wrong",
         "Spider 1.0](https://yale-lily.github.io/spider) is under CC BY-SA 4.0",
         "Not measured on a benchmark yet",
-    ):  # fmt: skip
+    ):
         assert said in text, said
 
 
@@ -71,13 +106,24 @@ def test_scores_come_from_the_results_of_benchmarks(run, tmp_path):
     from benchmarks.results import share
 
     results = {
-        "identity": {"suite": "spider-dev", "model": "mine-q8_0", "of": 1034, "candidates": 1,
-                     "temperature": 0, "repairs": 0, "prompt_version": "v2", "backend": "gguf",
-                     "max_tokens": 300, "seed": 0},
-        "answered": 1034, "speed": None,
-        "measures": {name: share([True] * 3 + [False] * 5, range(8))
-                     for name in ("execution", "runs")},
-    }  # fmt: skip
+        "identity": {
+            "suite": "spider-dev",
+            "model": "mine-q8_0",
+            "of": 1034,
+            "candidates": 1,
+            "temperature": 0,
+            "repairs": 0,
+            "prompt_version": "v2",
+            "backend": "gguf",
+            "max_tokens": 300,
+            "seed": 0,
+        },
+        "answered": 1034,
+        "speed": None,
+        "measures": {
+            name: share([True] * 3 + [False] * 5, range(8)) for name in ("execution", "runs")
+        },
+    }
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev" / "results.json").write_text(json.dumps(results))
     text = card(read_facts(run, [tmp_path / "dev"]))
@@ -131,9 +177,16 @@ def test_push_uploads_all_in_one_commit(run, monkeypatch):
     assert "secret" not in result.output
     assert calls == [
         ("me/mine", {"private": True, "exist_ok": True}),
-        ["README.md", "adapter_config.json", "adapter_model.safetensors", "mine-q8_0.gguf",
-         "mine-q8_0.parity.json", "plots/loss.png", "t2sql.json"],
-    ]  # fmt: skip
+        [
+            "README.md",
+            "adapter_config.json",
+            "adapter_model.safetensors",
+            "mine-q8_0.gguf",
+            "mine-q8_0.parity.json",
+            "plots/loss.png",
+            "t2sql.json",
+        ],
+    ]
 
 
 def test_what_was_not_proven_is_not_pushed(run):

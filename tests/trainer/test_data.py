@@ -73,10 +73,13 @@ def test_pruning_keeps_what_the_sql_reads_and_no_dangling_key():
     import random
 
     link = ForeignKey(("b",), "other", ("id",))
-    schema = Schema((
-        Table("one", (Column("a"), Column("b")), (link,)),
-        Table("other", (Column("id"),)), Table("third", (Column("x"),)),
-    ))  # fmt: skip
+    schema = Schema(
+        (
+            Table("one", (Column("a"), Column("b")), (link,)),
+            Table("other", (Column("id"),)),
+            Table("third", (Column("x"),)),
+        )
+    )
     kept = pruned(schema, "SELECT a FROM one", 0, random.Random(0))
     assert [t.name for t in kept.tables] == ["one"] and not kept.tables[0].foreign_keys
     assert len(pruned(schema, "SELECT a FROM one", 1, random.Random(0)).tables) == 2
@@ -174,7 +177,7 @@ def test_the_trainer_and_llama_cpp_read_the_same_tokens(data_dir):
     """Prompts of the default model, by transformers' tokenizer and by the GGUF's own."""
     from llama_cpp import Llama
 
-    from t2sql_tui.core.prompt import build_prompt
+    from t2sql_tui.core.prompting.prompt import build_prompt
     from t2sql_tui.core.types import Question
     from trainer.base import load_tokenizer, token_ids
     from trainer.data import schema_of

@@ -18,19 +18,19 @@ from t2sql_tui.backends.merge import (
     read_safetensors,
     weights_sha256,
 )
-from t2sql_tui.core.catalog import (
+from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.models.catalog import (
     AdapterInfo,
     find_model,
     read_adapter_info,
     write_adapter_info,
 )
-from t2sql_tui.core.errors import ModelError
 from trainer import export
 from trainer.convert import convert
 
 pytest.importorskip("torch")
 
-from tiny_models import (  # noqa: E402
+from tiny_models import (
     KINDS,
     byte_tokenizer,
     gguf_logits,
@@ -93,13 +93,19 @@ def test_logits_survive_conversion_merge_and_lora_file(kind, tmp_path):
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param({"use_rslora": True, "rank_pattern": {"q_proj": 8},
-                      "alpha_pattern": {"layers.0.mlp.up_proj": 32}}, id="patterns, rsLoRA"),
+        pytest.param(
+            {
+                "use_rslora": True,
+                "rank_pattern": {"q_proj": 8},
+                "alpha_pattern": {"layers.0.mlp.up_proj": 32},
+            },
+            id="patterns, rsLoRA",
+        ),
         pytest.param({"use_dora": True}, id="DoRA"),
         pytest.param({"target_modules": ["q_proj", "lm_head"]}, id="tied head"),
         pytest.param({"target_modules": ["v_proj", "embed_tokens"]}, id="tied embedding"),
     ],
-)  # fmt: skip
+)
 def test_merges_what_peft_can_save(options, base, tmp_path):
     from transformers import AutoModelForCausalLM
 
@@ -118,8 +124,9 @@ def test_merges_modules_that_were_trained_whole(kind, tmp_path):
 
     model = tiny_model(kind)
     base = convert(saved(model, tmp_path / "hf"), tmp_path / "base.gguf")
-    peft_model = with_adapter(model, target_modules=["v_proj"],
-                              modules_to_save=["q_proj", "input_layernorm", "lm_head"])
+    peft_model = with_adapter(
+        model, target_modules=["v_proj"], modules_to_save=["q_proj", "input_layernorm", "lm_head"]
+    )
     with torch.no_grad():
         for name, parameter in peft_model.named_parameters():
             if "modules_to_save" in name:
@@ -170,16 +177,31 @@ def test_rows_that_pad_a_vocabulary_are_dropped(base, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "rope"),
     [
-        ("llama", {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
-                   "high_freq_factor": 4.0, "original_max_position_embeddings": 64}),
-        ("phi3", {"rope_type": "longrope", "original_max_position_embeddings": 8,
-                  "partial_rotary_factor": 1.0, "short_factor": [1.0 + i / 10 for i in range(8)],
-                  "long_factor": [1.5 + i for i in range(8)]}),
+        (
+            "llama",
+            {
+                "rope_type": "llama3",
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 64,
+            },
+        ),
+        (
+            "phi3",
+            {
+                "rope_type": "longrope",
+                "original_max_position_embeddings": 8,
+                "partial_rotary_factor": 1.0,
+                "short_factor": [1.0 + i / 10 for i in range(8)],
+                "long_factor": [1.5 + i for i in range(8)],
+            },
+        ),
         ("llama", {"rope_type": "linear", "factor": 4.0}),
         ("qwen2", {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}),
     ],
     ids=["llama3", "longrope", "linear", "yarn"],
-)  # fmt: skip
+)
 def test_scaled_rotary_frequencies(kind, rope, tmp_path):
     options = {"rope_parameters": {"rope_theta": 10000.0} | rope}
     if kind == "phi3":
@@ -190,10 +212,15 @@ def test_scaled_rotary_frequencies(kind, rope, tmp_path):
 
 
 def test_gemma_with_other_windows(tmp_path):
-    model = tiny_model("gemma3", num_hidden_layers=4, rope_parameters={
-        "sliding_attention": {"rope_type": "default", "rope_theta": 500.0},
-        "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
-    }, layer_types=["sliding_attention", "full_attention"] * 2)  # fmt: skip
+    model = tiny_model(
+        "gemma3",
+        num_hidden_layers=4,
+        rope_parameters={
+            "sliding_attention": {"rope_type": "default", "rope_theta": 500.0},
+            "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+        },
+        layer_types=["sliding_attention", "full_attention"] * 2,
+    )
     out = convert(saved(model, tmp_path / "hf"), tmp_path / "out.gguf")
     assert error(gguf_logits(out, IDS * 2), logits_of(model, IDS * 2)) < 0.01
 
@@ -231,12 +258,19 @@ def adapter(base, tmp_path):
     from transformers import AutoModelForCausalLM
 
     folder = tmp_path / "adapter"
-    adapter_of(AutoModelForCausalLM.from_pretrained(base[0]).eval(), folder,
-               target_modules=["q_proj"])
-    write_adapter_info(folder, AdapterInfo(
-        base="tiny", base_sha256=weights_sha256(base[1]), prompt_version="v1",
-        chat_format="chatml", licence="apache-2.0",
-    ))  # fmt: skip
+    adapter_of(
+        AutoModelForCausalLM.from_pretrained(base[0]).eval(), folder, target_modules=["q_proj"]
+    )
+    write_adapter_info(
+        folder,
+        AdapterInfo(
+            base="tiny",
+            base_sha256=weights_sha256(base[1]),
+            prompt_version="v1",
+            chat_format="chatml",
+            licence="apache-2.0",
+        ),
+    )
     return folder
 
 
@@ -246,23 +280,35 @@ def test_provenance_is_recorded_and_other_weights_keep_their_bytes(base, adapter
     out = merge(first, adapter, tmp_path / "b.gguf", "q8_0", any_base=True)
     before, after = GGUFFile(first), GGUFFile(out)
     wanted = {
-        "general.name": "mine", "t2sql.prompt_version": "v1", "t2sql.chat_format": "chatml",
-        "t2sql.quantisation": "q8_0", "general.license": "apache-2.0", "t2sql.base": "tiny",
+        "general.name": "mine",
+        "t2sql.prompt_version": "v1",
+        "t2sql.chat_format": "chatml",
+        "t2sql.quantisation": "q8_0",
+        "general.license": "apache-2.0",
+        "t2sql.base": "tiny",
         "t2sql.base_sha256": weights_sha256(base[1]),
         "t2sql.adapter_sha256": weights_sha256(adapter / "adapter_model.safetensors"),
-    }  # fmt: skip
+    }
     assert {key: before.get(key) for key in wanted} == wanted
     for key in (key for key in before.values if key.startswith("tokenizer.")):
         assert after.values[key] == before.values[key]
-    changed = [name for name, tensor in before.tensors.items()
-               if tensor.load().tobytes() != after.tensors[name].load().tobytes()]
+    changed = [
+        name
+        for name, tensor in before.tensors.items()
+        if tensor.load().tobytes() != after.tensors[name].load().tobytes()
+    ]
     assert sorted(changed) == ["blk.0.attn_q.weight", "blk.1.attn_q.weight"]
 
 
 def test_progress_rises_to_the_end(base, adapter, tmp_path):
     seen = []
-    merge(base[1], adapter, tmp_path / "a.gguf", "q8_0",
-          on_progress=lambda done, total: seen.append(done / total))
+    merge(
+        base[1],
+        adapter,
+        tmp_path / "a.gguf",
+        "q8_0",
+        on_progress=lambda done, total: seen.append(done / total),
+    )
     assert seen == sorted(seen) and seen[-1] == 1 and len(seen) > 20
 
 
@@ -278,8 +324,9 @@ def test_an_adapter_of_another_base_is_refused_by_hash(base, adapter, tmp_path):
 
 
 def test_an_adapter_of_another_shape_is_refused(adapter, tmp_path):
-    wide = convert(saved(tiny_model("qwen2", hidden_size=128), tmp_path / "hf"),
-                   tmp_path / "wide.gguf")
+    wide = convert(
+        saved(tiny_model("qwen2", hidden_size=128), tmp_path / "hf"), tmp_path / "wide.gguf"
+    )
     with pytest.raises(ModelError, match=r"attn_q.*shape \(64, 64\).*\(128, 128\)"):
         merge(wide, adapter, tmp_path / "out.gguf", any_base=True)
 
@@ -316,10 +363,12 @@ def test_a_damaged_or_foreign_adapter_is_refused(harm, message, base, adapter, t
         (lambda path, base: path.write_bytes(b"GGUF" + b"\xff" * 200), "not a whole GGUF"),
         (lambda path, base: path.write_bytes(base.read_bytes()[:-1000]), "cut short"),
         (lambda path, base: path.write_bytes(b""), "not a whole GGUF"),
-        (lambda path, base: write_gguf(path, {"general.architecture": encode("rwkv")}, []),
-         "architecture 'rwkv'"),
+        (
+            lambda path, base: write_gguf(path, {"general.architecture": encode("rwkv")}, []),
+            "architecture 'rwkv'",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_or_unknown_base_is_refused(write, message, base, adapter, tmp_path):
     bad = tmp_path / "bad.gguf"
     write(bad, base[1])
@@ -379,11 +428,21 @@ def test_safetensors_of_every_float_type(tmp_path):
 def test_gguf_agrees_with_the_gguf_package(tmp_path):
     import gguf
 
-    values = {"general.architecture": "qwen2", "t.text": "ä\n", "t.number": 7, "t.float": 0.5,
-              "t.yes": True, "t.texts": ["a", ""], "t.numbers": [1, 2], "t.floats": [0.5]}
+    values = {
+        "general.architecture": "qwen2",
+        "t.text": "ä\n",
+        "t.number": 7,
+        "t.float": 0.5,
+        "t.yes": True,
+        "t.texts": ["a", ""],
+        "t.numbers": [1, 2],
+        "t.floats": [0.5],
+    }
     array = np.arange(12, dtype=np.float32).reshape(3, 4)
-    tensors = [Tensor("x", (3, 4), gguf.GGMLQuantizationType.F32, lambda: array),
-               Tensor("y", (3, 4), gguf.GGMLQuantizationType.BF16, lambda: array)]
+    tensors = [
+        Tensor("x", (3, 4), gguf.GGMLQuantizationType.F32, lambda: array),
+        Tensor("y", (3, 4), gguf.GGMLQuantizationType.BF16, lambda: array),
+    ]
     write_gguf(tmp_path / "x.gguf", {k: encode(v) for k, v in values.items()}, tensors)
     theirs = gguf.GGUFReader(tmp_path / "x.gguf")
     assert {key: theirs.fields[key].contents() for key in values} == values
@@ -415,10 +474,15 @@ def test_an_adapter_without_info_has_an_empty_one(base, adapter):
 
 def lines(*answers: tuple[str, bool]) -> list[dict]:
     return [
-        {"id": str(i), "sql": sql, "logprob": -1.0, "completion_tokens": 4,
-         "score": {"correct": correct}}
+        {
+            "id": str(i),
+            "sql": sql,
+            "logprob": -1.0,
+            "completion_tokens": 4,
+            "score": {"correct": correct},
+        }
         for i, (sql, correct) in enumerate(answers)
-    ]  # fmt: skip
+    ]
 
 
 def test_parity_counts_what_is_lost_gained_and_different():
@@ -460,9 +524,16 @@ def run(base, tmp_path):
     model = AutoModelForCausalLM.from_pretrained(base[0]).eval()
     adapter_of(model, folder / "adapter", target_modules=["q_proj"])
     (folder / "run.json").write_text("{}")
-    write_adapter_info(folder / "adapter", AdapterInfo(
-        str(base[1]), weights_sha256(base[1]), "v1", "chatml", "apache-2.0",
-    ))  # fmt: skip
+    write_adapter_info(
+        folder / "adapter",
+        AdapterInfo(
+            str(base[1]),
+            weights_sha256(base[1]),
+            "v1",
+            "chatml",
+            "apache-2.0",
+        ),
+    )
     return folder
 
 
@@ -525,10 +596,12 @@ def test_export_compares_with_the_answers_of_the_runs_best_measurement(run, aske
     gold = sorted(load_suite("demo").examples, key=lambda e: (e.database, e.id))[:3]
     (run / "predictions").mkdir()
     for step, sql in ((5, "SELECT 'worse'"), (9, None)):
-        (run / "predictions" / f"step-{step}.jsonl").write_text("".join(
-            json.dumps({"id": e.id, "text": sql or e.gold, "sql": sql or e.gold}) + "\n"
-            for e in reversed(gold)
-        ))  # fmt: skip
+        (run / "predictions" / f"step-{step}.jsonl").write_text(
+            "".join(
+                json.dumps({"id": e.id, "text": sql or e.gold, "sql": sql or e.gold}) + "\n"
+                for e in reversed(gold)
+            )
+        )
     (run / "run.json").write_text(json.dumps({"best": {"step": 9}}))
     (run / "config.json").write_text(json.dumps({"heldout": "demo", "dialect": "sqlite"}))
     asked["gguf"] = [(e.gold, True) for e in gold]
@@ -563,16 +636,23 @@ def test_export_without_gate_and_of_the_adapter_alone(run, base):
 def test_export_of_a_transformers_base_and_of_a_full_fine_tune(base, run):
     """The adapter's base is a folder: it is converted first, and hashed as a folder."""
     info = read_adapter_info(run / "adapter")
-    write_adapter_info(run / "adapter", AdapterInfo(
-        str(base[0]), weights_sha256(base[0]), info.prompt_version, info.chat_format,
-    ))  # fmt: skip
+    write_adapter_info(
+        run / "adapter",
+        AdapterInfo(
+            str(base[0]),
+            weights_sha256(base[0]),
+            info.prompt_version,
+            info.chat_format,
+        ),
+    )
     assert command("export", run, "--no-gate", "-q", "f16").exit_code == 0
     written = GGUFFile(run / "mine-f16.gguf")
     assert written.get("t2sql.base_sha256") == weights_sha256(base[0])
     refused = command("export", run, "--no-gate", "--base", base[1])
     assert refused.exit_code == 4 and "was trained on" in refused.output
-    full = command("export", base[0], "--no-gate", "--base", base[1], "-q", "f16",
-                   "-o", run / "full.gguf")  # fmt: skip
+    full = command(
+        "export", base[0], "--no-gate", "--base", base[1], "-q", "f16", "-o", run / "full.gguf"
+    )
     assert full.exit_code == 0, full.output
     assert error(gguf_logits(run / "full.gguf", IDS), gguf_logits(base[1], IDS)) < 0.001
 
@@ -586,9 +666,15 @@ def test_the_gate_between_the_real_backends(base, run, tmp_path, monkeypatch):
 
     monkeypatch.setattr("t2sql_tui.backends.gguf.usable_cores", lambda: 1)  # threads spin
     monkeypatch.setattr(export, "GenerationSettings", lambda: GenerationSettings(max_tokens=12))
-    write_adapter_info(run / "adapter", AdapterInfo(
-        str(base[0]), weights_sha256(base[0]), "v1", "chatml",
-    ))  # fmt: skip
+    write_adapter_info(
+        run / "adapter",
+        AdapterInfo(
+            str(base[0]),
+            weights_sha256(base[0]),
+            "v1",
+            "chatml",
+        ),
+    )
     found, base_found = export._found(run, None)
     dataset = sample(load_suite("demo"), 2, seed=0)
     reference = export.ask_adapter(found, base_found, dataset, lambda line: None)
@@ -644,9 +730,11 @@ def test_a_real_base_takes_an_adapter(tmp_path):
         pytest.skip("no weights: t2sql-tui models pull qwen2.5-coder-0.5b")
     base = find_base(Config(base=spec.name))
     model = AutoModelForCausalLM.from_pretrained(transformers_folder(base), dtype="float32")
-    text = ("<|im_start|>system\nYou write SQLite.<|im_end|>\n<|im_start|>user\nCREATE TABLE "
-            "singer (id int, name text, age int);\nHow many singers are older than 40?<|im_end|>\n"
-            "<|im_start|>assistant\nSELECT count(*) FROM singer")  # fmt: skip
+    text = (
+        "<|im_start|>system\nYou write SQLite.<|im_end|>\n<|im_start|>user\nCREATE TABLE "
+        "singer (id int, name text, age int);\nHow many singers are older than 40?<|im_end|>\n"
+        "<|im_start|>assistant\nSELECT count(*) FROM singer"
+    )
     ids = list(token_ids(load_tokenizer(base), text))
     plain = logits_of(model.eval(), ids)
     peft_model = with_adapter(model, scale=0.02, r=8, lora_alpha=16)

@@ -35,8 +35,10 @@ def test_a_run_leaves_an_adapter_a_log_curves_and_the_answers(settings):
     about = json.loads((result.folder / "run.json").read_text())
     assert about["best"]["step"] == 12 and about["memory_gib"]["process"] > 0
     assert {p.name for p in (result.folder / "plots").iterdir()} == {
-        "loss.png", "learning_rate.png", "accuracy.png",
-    }  # fmt: skip
+        "loss.png",
+        "learning_rate.png",
+        "accuracy.png",
+    }
     assert list((result.folder / "tensorboard").iterdir())
     answers = (result.folder / "predictions" / "step-12.jsonl").read_text().splitlines()
     assert len(answers) == 3
@@ -67,10 +69,13 @@ def test_ctrl_c_ends_the_step_and_keeps_it(settings, tmp_path):
     recipe = {"max_steps": 400, "epochs": 0, "eval_first": False, "out": str(broken)}
     command = [sys.executable, "-m", "trainer", *flags(settings | recipe)]
     process = subprocess.Popen(
-        command, cwd=Path(__file__).resolve().parents[2], stderr=subprocess.PIPE, text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"}, preexec_fn=lambda: signal.signal(
-            signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
+        command,
+        cwd=Path(__file__).resolve().parents[2],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         if (broken / "metrics.jsonl").exists() and len(losses(broken)) >= 3:
@@ -181,10 +186,22 @@ def test_two_processes_learn_what_one_does(settings, tmp_path):
     two = tmp_path / "two"
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         "-m", "trainer", *flags(settings | recipe | {"out": str(two)})],
-        cwd=root, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            "2",
+            "-m",
+            "trainer",
+            *flags(settings | recipe | {"out": str(two)}),
+        ],
+        cwd=root,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     expected, found = losses(one.folder), losses(two)
     assert list(found) == [1, 2, 3]

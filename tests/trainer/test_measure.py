@@ -41,9 +41,13 @@ def test_batched_answers_are_those_of_each_question_alone(kind, window):
         for prefix, suffix in prompts:
             whole = torch.tensor([tokenizer.encode(f"{prefix} {suffix}")])
             out = model.generate(
-                input_ids=whole, attention_mask=torch.ones_like(whole), max_new_tokens=12,
-                do_sample=False, eos_token_id=[2], pad_token_id=0,
-            )  # fmt: skip
+                input_ids=whole,
+                attention_mask=torch.ones_like(whole),
+                max_new_tokens=12,
+                do_sample=False,
+                eos_token_id=[2],
+                pad_token_id=0,
+            )
             answer = tokenizer.decode(out[0, whole.shape[1] :])
             expected.append(answer.partition("<2>")[0])
         model.set_attn_implementation(packing.ATTENTION)

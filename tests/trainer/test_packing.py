@@ -8,7 +8,6 @@ from tests.tiny_models import tiny_model
 from trainer import packing
 from trainer.packing import Item
 
-
 KINDS = ("qwen2", "llama", "mistral", "phi3", "gemma3")
 SLIDING = ("mistral", "phi3", "gemma3")
 

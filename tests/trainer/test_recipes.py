@@ -38,12 +38,15 @@ def gretel(tmp_path_factory) -> Path:
     """A file in gretel's layout: every row has a database of its own."""
     rows = [
         {
-            "id": n, "sql_prompt": f"How many in room {n}?", "sql_task_type": "data retrieval",
+            "id": n,
+            "sql_prompt": f"How many in room {n}?",
+            "sql_task_type": "data retrieval",
             "sql_context": f"CREATE TABLE guest (id INT, room INT); INSERT INTO guest VALUES ({n}, {n});",
-            "sql": f"SELECT COUNT(*) FROM guest WHERE room = {n}", "sql_complexity": "aggregation",
+            "sql": f"SELECT COUNT(*) FROM guest WHERE room = {n}",
+            "sql_complexity": "aggregation",
         }
         for n in range(12)
-    ]  # fmt: skip
+    ]
     path = tmp_path_factory.mktemp("gretel") / "train.json"
     path.write_text(json.dumps(rows))
     return path
@@ -58,9 +61,15 @@ def test_a_recipe_trains_and_saves(recipe, settings, gretel, tmp_path_factory):
     kind = KINDS[recipe.stem]
     folder = make_base(tmp_path_factory.getbasetemp() / f"base-{kind}", kind)
     small = {
-        "base": str(folder), "max_steps": 2, "rows_per_step": 1, "eval_questions": 2,
-        "eval_tokens": 4, "eval_first": False, "out": settings["out"], "threads": 1,
-    }  # fmt: skip
+        "base": str(folder),
+        "max_steps": 2,
+        "rows_per_step": 1,
+        "eval_questions": 2,
+        "eval_tokens": 4,
+        "eval_first": False,
+        "out": settings["out"],
+        "threads": 1,
+    }
     recipe_config = load_config(recipe)
     if "gretel" in recipe.stem:
         small |= {"data": (f"gretel-format:{gretel}",), "heldout_share": 0.3}

@@ -36,9 +36,13 @@ def test_doctor_trains_resumes_and_reports(settings):
     said: list[str] = []
     healthy = doctor(load_config(None, settings), said.append)
     assert [line.split(":")[0] for line in said] == [
-        "ok    base", "ok    data", "ok    memory", "ok    learning", "ok    checkpoint",
+        "ok    base",
+        "ok    data",
+        "ok    memory",
+        "ok    learning",
+        "ok    checkpoint",
         "FAIL  answers",  # of a random model
-    ]  # fmt: skip
+    ]
     assert not healthy
 
 
@@ -58,8 +62,12 @@ def test_every_way_that_is_timed_computes_the_same_loss(settings):
     result = bench(config, 9, lambda text: None)
     losses = [row["loss"] for row in result["rows"]]
     assert [row["name"] for row in result["rows"]] == [
-        "plain loop", "packed, all logits", "packed, square mask", "packed, PEFT's LoRA", "packed",
-    ]  # fmt: skip
+        "plain loop",
+        "packed, all logits",
+        "packed, square mask",
+        "packed, PEFT's LoRA",
+        "packed",
+    ]
     assert losses == pytest.approx([losses[0]] * 5, rel=1e-4)
     assert len({row["useful"] for row in result["rows"]}) == 1
     assert result["rows"][0]["tokens"] > 2 * result["rows"][-1]["tokens"]

@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.datasets import DataError, Dataset, read_spider
 from benchmarks.suites import HOLDOUT_DATABASES
-from t2sql_tui.core.check import check
-from t2sql_tui.core.database import open_database
-from t2sql_tui.core.guard import Guard
+from t2sql_tui.core.database.database import open_database
+from t2sql_tui.core.sql.check import check
+from t2sql_tui.core.sql.constraint import Guard
 from t2sql_tui.core.types import CheckedQuery, Limits
 from trainer.base import find_base
 from trainer.config import load_config
@@ -50,19 +50,26 @@ def originals(tmp_path_factory) -> Dataset:
                 )
                 for row, person in enumerate(_NAMES, start=1):
                     values = {
-                        "Name": person, "title": f"On {person}", "Class": "AB"[row % 2],
+                        "Name": person,
+                        "title": f"On {person}",
+                        "Class": "AB"[row % 2],
                         "Country_ID": row % 4 + 1,
-                    }  # fmt: skip
+                    }
                     connection.execute(
                         f"INSERT INTO {table} VALUES ({row}{', ?' * len(others)})",
                         [values.get(column, row * 7 % 13) for column in others],
                     )
         connection.close()
         spoken = [[owner, column.lower().replace("_", " ")] for owner, column in columns]
-        entries.append({
-            "db_id": name, "table_names_original": list(tables), "column_names": spoken,
-            "table_names": [t.replace("_", " ") for t in tables], "column_names_original": columns,
-        })  # fmt: skip
+        entries.append(
+            {
+                "db_id": name,
+                "table_names_original": list(tables),
+                "column_names": spoken,
+                "table_names": [t.replace("_", " ") for t in tables],
+                "column_names_original": columns,
+            }
+        )
     rows = [{"db_id": name, "question": "How many?", "query": "SELECT 1"} for name in _TABLES]
     (root / "train.json").write_text(json.dumps(rows))
     (root / "tables.json").write_text(json.dumps(entries))
@@ -136,9 +143,10 @@ def test_an_artefact_tells_what_was_rejected(originals, settings, tmp_path, monk
 
     load = benchmarks.suites.load_suite
     monkeypatch.setattr(
-        benchmarks.suites, "load_suite",
+        benchmarks.suites,
+        "load_suite",
         lambda name, root: originals if name == "spider-train" else load(name, root),
-    )  # fmt: skip
+    )
     config = load_config(None, settings | {"data": ("synthetic",), "synthetic": 40})
     artefact = prepare(config, find_base(config), quiet=True)
     kept = artefact.load()["train"]
@@ -207,6 +215,9 @@ def test_a_date_is_read_back_from_the_form_it_is_stored_in(form):
     with sqlite3.connect(":memory:") as connection:
         select = f"SELECT {', '.join(parts)}, {dates.in_year('?1', form, 2023)}"
         assert connection.execute(select, (value,)).fetchone() == (
-            "2023-04-09", "2023-04", "2023", 1,
-        )  # fmt: skip
+            "2023-04-09",
+            "2023-04",
+            "2023",
+            1,
+        )
     connection.close()

@@ -12,7 +12,7 @@ import pytest
 from textual.widgets import OptionList
 
 from t2sql_tui.backends.scripted import FOREVER, ScriptedBackend
-from t2sql_tui.core.database import open_database
+from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.types import GenerationSettings, Limits, ModelSpec
 from t2sql_tui.ui.messages import (

@@ -85,9 +85,14 @@ def test_an_impossible_place_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(5, "just now"), (300, "5 min ago"), (7200, "2 h ago"), (90_000, "yesterday"),
-     (900_000, "10 days ago")],
-)  # fmt: skip
+    [
+        (5, "just now"),
+        (300, "5 min ago"),
+        (7200, "2 h ago"),
+        (90_000, "yesterday"),
+        (900_000, "10 days ago"),
+    ],
+)
 def test_ago(seconds: float, said: str) -> None:
     assert ago(seconds) == said
 

@@ -10,7 +10,7 @@ import pytest
 from textual.widgets import Static
 
 from t2sql_tui.core.ask import ask
-from t2sql_tui.core.check import check
+from t2sql_tui.core.sql.check import check
 from t2sql_tui.core.types import Candidate, CheckedQuery, Limits, QueryResult, Reading
 from t2sql_tui.ui.messages import QueryApproved, RowsFetched
 from t2sql_tui.ui.screens import workbench

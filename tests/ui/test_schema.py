@@ -28,13 +28,18 @@ def lines(d: Driver) -> list[str]:
 async def test_tables_open_into_columns_with_types_and_keys(shop: Path) -> None:
     async with run_app(shop) as d:
         assert [line.split() for line in lines(d)[:3]] == [
-            ["▸", "customers", "4"], ["▸", "orders", "1,200"], ["▸", "big_orders", "view"],
-        ]  # fmt: skip
+            ["▸", "customers", "4"],
+            ["▸", "orders", "1,200"],
+            ["▸", "big_orders", "view"],
+        ]
         await d.press("f6", "down", "enter")
         assert [line.split() for line in lines(d)[1:6]] == [
-            ["▾", "orders", "1,200"], ["◆", "id", "integer"], ["customer_id", "→", "customers"],
-            ["total", "real"], ["note", "text"],
-        ]  # fmt: skip
+            ["▾", "orders", "1,200"],
+            ["◆", "id", "integer"],
+            ["customer_id", "→", "customers"],
+            ["total", "real"],
+            ["note", "text"],
+        ]
         await d.press("left")
         assert lines(d)[2].startswith("▸ big_orders")
 
@@ -67,9 +72,15 @@ async def test_the_filter_finds_tables_and_columns(shop: Path) -> None:
     async with run_app(shop) as d:
         await d.press("f6", "slash", *"cust")
         assert [line.split()[:2] for line in lines(d) if line] == [
-            ["▾", "customers"], ["◆", "id"], ["name", "text"], ["city", "text"],
-            ["▾", "orders"], ["customer_id", "→"], ["▾", "big_orders"], ["customer_id", "integer"],
-        ]  # fmt: skip
+            ["▾", "customers"],
+            ["◆", "id"],
+            ["name", "text"],
+            ["city", "text"],
+            ["▾", "orders"],
+            ["customer_id", "→"],
+            ["▾", "big_orders"],
+            ["customer_id", "integer"],
+        ]
         assert d.bench.query_one(SchemaPane).border_subtitle == "3 of 3"
         await d.press(*" city")
         assert "orders" not in " ".join(lines(d))

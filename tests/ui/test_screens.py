@@ -59,9 +59,14 @@ def screen_text(app: T2SQLApp) -> str:
     """The whole screen as `export_screenshot` sees it, without colours."""
     width, height = app.size
     console = Console(
-        width=width, height=height, file=io.StringIO(), record=True, force_terminal=True,
-        color_system="truecolor", legacy_windows=False,
-    )  # fmt: skip
+        width=width,
+        height=height,
+        file=io.StringIO(),
+        record=True,
+        force_terminal=True,
+        color_system="truecolor",
+        legacy_windows=False,
+    )
     console.print(
         app.screen._compositor.render_update(full=True, screen_stack=app._background_screens)
     )

@@ -16,23 +16,33 @@ from .conftest import run_app
     ("sql", "shown"),
     [
         ("SELECT 1", "SELECT 1"),
-        ("select a from t where b = 1 order by a limit 2",
-         "select a\nfrom t\nwhere b = 1\norder by a\nlimit 2"),
-        ("SELECT a FROM t LEFT OUTER JOIN u ON t.i = u.i JOIN v USING (i)",
-         "SELECT a\nFROM t\nLEFT OUTER JOIN u ON t.i = u.i\nJOIN v USING (i)"),
-        ("SELECT a FROM t WHERE i IN (SELECT i FROM u WHERE x) AND y",
-         "SELECT a\nFROM t\nWHERE i IN (\n  SELECT i\n  FROM u\n  WHERE x\n) AND y"),
-        ("SELECT sum(a) OVER (PARTITION BY b ORDER BY c) FROM t",
-         "SELECT sum(a) OVER (PARTITION BY b ORDER BY c)\nFROM t"),
-        ("SELECT a FROM t UNION ALL SELECT b FROM u",
-         "SELECT a\nFROM t\nUNION ALL\nSELECT b\nFROM u"),
+        (
+            "select a from t where b = 1 order by a limit 2",
+            "select a\nfrom t\nwhere b = 1\norder by a\nlimit 2",
+        ),
+        (
+            "SELECT a FROM t LEFT OUTER JOIN u ON t.i = u.i JOIN v USING (i)",
+            "SELECT a\nFROM t\nLEFT OUTER JOIN u ON t.i = u.i\nJOIN v USING (i)",
+        ),
+        (
+            "SELECT a FROM t WHERE i IN (SELECT i FROM u WHERE x) AND y",
+            "SELECT a\nFROM t\nWHERE i IN (\n  SELECT i\n  FROM u\n  WHERE x\n) AND y",
+        ),
+        (
+            "SELECT sum(a) OVER (PARTITION BY b ORDER BY c) FROM t",
+            "SELECT sum(a) OVER (PARTITION BY b ORDER BY c)\nFROM t",
+        ),
+        (
+            "SELECT a FROM t UNION ALL SELECT b FROM u",
+            "SELECT a\nFROM t\nUNION ALL\nSELECT b\nFROM u",
+        ),
         ("SELECT 'from where' FROM \"order by\"", "SELECT 'from where'\nFROM \"order by\""),
         ("SELECT extract FROM\n  t", "SELECT extract FROM\n  t"),
         ("SELECT a /* FROM */ FROM t", "SELECT a /* FROM */ FROM t"),
         ("SELECT 'unclosed", "SELECT 'unclosed"),
         ("  ", ""),
     ],
-)  # fmt: skip
+)
 def test_clauses_begin_lines(sql: str, shown: str) -> None:
     assert lay_out(sql) == shown
 

@@ -31,7 +31,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.datasets import DataError, Dataset
-from t2sql_tui.core.database import open_database
+from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.types import Example
 from trainer.base import cache_folder, whole_folder, write_json
 from trainer.synthesis.databases import copy_with_world
@@ -145,9 +145,14 @@ def _ask(
                     sql = prover.prove(draft)
                 except Unproved as why:
                     rejected.append(
-                        {"database": database, "family": family, "reason": str(why),
-                         "question": draft.question, "sql": draft.sql}
-                    )  # fmt: skip
+                        {
+                            "database": database,
+                            "family": family,
+                            "reason": str(why),
+                            "question": draft.question,
+                            "sql": draft.sql,
+                        }
+                    )
                     continue
                 seen.add(draft.question)
                 families[family] += 1

@@ -16,9 +16,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from t2sql_tui.core.database import open_database
-from t2sql_tui.core.names import quote_identifier
-from t2sql_tui.core.schema import quote
+from t2sql_tui.core.database.database import open_database
+from t2sql_tui.core.database.schema import quote
+from t2sql_tui.core.identifiers import quote_identifier
 from t2sql_tui.core.types import Schema, Table
 from trainer.synthesis import vocabulary
 from trainer.synthesis.dates import FORMS, stored
@@ -119,10 +119,14 @@ def _things(schema: Schema, connection: sqlite3.Connection, entry: dict[str, Any
         noun = spoken.get(table.name.lower(), "")
         keys = [c.name for c in table.columns if c.primary_key]
         if (
-            table.kind != "table" or len(keys) != 1 or not 5 <= (table.row_count or 0) <= 2000
+            table.kind != "table"
+            or len(keys) != 1
+            or not 5 <= (table.row_count or 0) <= 2000
             or not all(part.isalpha() and len(part) > 2 for part in noun.split())
-            or noun.startswith("ref ") or noun in vocabulary.SKIPPED or len(noun.split()) > 2
-        ):  # fmt: skip
+            or noun.startswith("ref ")
+            or noun in vocabulary.SKIPPED
+            or len(noun.split()) > 2
+        ):
             continue
         one = singular(noun)
         fields = list(_profiled(table, keys[0], one, words, connection))
@@ -131,10 +135,15 @@ def _things(schema: Schema, connection: sqlite3.Connection, entry: dict[str, Any
             rest = tuple(f for f in fields if f.kind != "label")
             found.append(
                 Entity(
-                    table.name, one, plural(one), keys[0], (label[0],), rest,
+                    table.name,
+                    one,
+                    plural(one),
+                    keys[0],
+                    (label[0],),
+                    rest,
                     rows=table.row_count or 0,
                 )
-            )  # fmt: skip
+            )
     return found
 
 
@@ -347,9 +356,16 @@ class _Builder:
         ]
         rng.shuffle(fields)
         entity = Entity(
-            table, one, many, self.name(rng.choice(("id", f"{one} id"))), (label,),
-            tuple(fields), thing, self.name(f"{thing.one} id"), orphans=rng.random() < 0.3,
-        )  # fmt: skip
+            table,
+            one,
+            many,
+            self.name(rng.choice(("id", f"{one} id"))),
+            (label,),
+            tuple(fields),
+            thing,
+            self.name(f"{thing.one} id"),
+            orphans=rng.random() < 0.3,
+        )
         self._create(entity)
         self._fill_events(entity)
         return entity
@@ -389,14 +405,19 @@ class _Builder:
         price = rng.choice(("unit price", "price", "rate"))
         amount = rng.choice(("quantity", "units", "pieces"))
         entity = Entity(
-            table, f"{event.one} {one}", f"{event.one} {many}", self.name("id"), (),
+            table,
+            f"{event.one} {one}",
+            f"{event.one} {many}",
+            self.name("id"),
+            (),
             (
                 self._texts("category", vocabulary.LINE_KINDS),
                 Field(self.name(amount), amount, "number"),
                 self._money(price, cents),
             ),
-            event, self.name(f"{event.one} id"),
-        )  # fmt: skip
+            event,
+            self.name(f"{event.one} id"),
+        )
         self._create(entity)
         place = 0
         for key in self._keys(event):

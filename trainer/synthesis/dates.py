@@ -6,8 +6,11 @@ from datetime import datetime
 
 FORMS = {"iso": 35, "datetime": 25, "epoch": 14, "dmy": 14, "mdy": 12}  # and how often
 _PATTERNS = {
-    "iso": "%Y-%m-%d", "datetime": "%Y-%m-%d %H:%M:%S", "dmy": "%d.%m.%Y", "mdy": "%m/%d/%Y",
-}  # fmt: skip
+    "iso": "%Y-%m-%d",
+    "datetime": "%Y-%m-%d %H:%M:%S",
+    "dmy": "%d.%m.%Y",
+    "mdy": "%m/%d/%Y",
+}
 _MONTH_AT = {"dmy": 4, "mdy": 1}
 _DAY_AT = {"dmy": 1, "mdy": 4}
 

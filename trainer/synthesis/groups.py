@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from t2sql_tui.core.names import quote_identifier
+from t2sql_tui.core.identifiers import quote_identifier
 from trainer.synthesis.dates import in_year, month_of, year_of
 from trainer.synthesis.vocabulary import an, plural
 from trainer.synthesis.writer import Condition, Draft, Writer, literal, rounded, where
@@ -58,10 +58,12 @@ def by_two(w: Writer) -> Draft | None:
     question = w.pick(
         f"How many {event.many} were {start.verb} per year and {field.words}? Show the year, the "
         f"{field.words} and the number, sorted by year and then {field.words}.",
-        w.show(f"the number of {event.many} for each year they were {start.verb} in and each "
-               f"{field.words}: year, {field.words}, number, ordered by year, then by "
-               f"{field.words}"),
-    )  # fmt: skip
+        w.show(
+            f"the number of {event.many} for each year they were {start.verb} in and each "
+            f"{field.words}: year, {field.words}, number, ordered by year, then by "
+            f"{field.words}"
+        ),
+    )
     return Draft(
         question,
         f"SELECT {year}, {column}, count(*) {w.tables(event)} GROUP BY {year}, {column} ORDER BY "
@@ -104,9 +106,11 @@ def share(w: Writer) -> Draft | None:
     if some := w.maybe(entity, 0.35, condition.about):
         question = w.pick(
             f"Of the {entity.many} that {some[0].tail}, what percentage {condition.tail}{places}?",
-            w.tell(f"the percentage of the {entity.many} that {some[0].tail} which "
-                   f"{condition.tail}{places}"),
-        )  # fmt: skip
+            w.tell(
+                f"the percentage of the {entity.many} that {some[0].tail} which "
+                f"{condition.tail}{places}"
+            ),
+        )
         return Draft(question, sql + where(some), (sql,))
     question = w.pick(
         f"What percentage of the {entity.many} {condition.tail}{places}?",
@@ -205,10 +209,12 @@ def buckets(w: Writer) -> Draft | None:
     if not condition:
         return None
     return Draft(
-        w.show(f"the {event.called} and the class of {money.words} ({rules}) of the "
-               f"{event.many} that {condition.tail}"),
+        w.show(
+            f"the {event.called} and the class of {money.words} ({rules}) of the "
+            f"{event.many} that {condition.tail}"
+        ),
         f"SELECT {w.name_of(event)}, {case} {w.tables(event)} WHERE {condition.sql}",
-    )  # fmt: skip
+    )
 
 
 def untidy_groups(w: Writer) -> Draft | None:
@@ -223,11 +229,13 @@ def untidy_groups(w: Writer) -> Draft | None:
     )
     order = w.rng.random() < 0.6
     question = w.pick(
-        w.show(f"the {field.words} in lower case and the number of {event.many}, {care}"
-               f"{', the most frequent first' if order else ''}"),
+        w.show(
+            f"the {field.words} in lower case and the number of {event.many}, {care}"
+            f"{', the most frequent first' if order else ''}"
+        ),
         f"How many {event.many} are there per {field.words} (in lower case), {care}"
         f"{', most common first' if order else ''}?",
-    )  # fmt: skip
+    )
     return Draft(
         question,
         f"SELECT {clean}, count(*) {w.tables(event)} GROUP BY {clean}"
@@ -244,9 +252,13 @@ def top_in_group(w: Writer) -> Draft | None:
     if group.output.lower() in (label.name.lower(), money.name.lower()):
         return None
     end = f"{'highest' if most else 'lowest'} {money.words}"
-    which = f"the {event.one} with the {end}" if count == 1 else (
-        f"the {w.pick(str(count), {2: 'two', 3: 'three'}[count])} {event.many} with the {end}"
-    )  # fmt: skip
+    which = (
+        f"the {event.one} with the {end}"
+        if count == 1
+        else (
+            f"the {w.pick(str(count), {2: 'two', 3: 'three'}[count])} {event.many} with the {end}"
+        )
+    )
     question = w.pick(
         f"For each {group.words}, show the {group.shown}, and the {label.words} and {money.words} "
         f"of {which}{w.pick(' (ties included)', '')}.",
@@ -286,10 +298,12 @@ def known_groups(w: Writer) -> Draft | None:
         value = f"round(100.0 * sum({condition.sql}) / count(*), 1)"
         what = f"percentage of {event.many} that {condition.tail}, to one decimal"
     but = w.pick(
-        f"leave out {event.many} without {an(words)}", f"skip those that have no {words}",
+        f"leave out {event.many} without {an(words)}",
+        f"skip those that have no {words}",
         f"ignore the {event.many} whose {words} is not known",
-        f"not counting missing {plural(words)}", f"only where there is {an(words)}",
-    )  # fmt: skip
+        f"not counting missing {plural(words)}",
+        f"only where there is {an(words)}",
+    )
     question = w.pick(
         w.show(f"the {what} for each {shown}; {but}").rstrip("?.") + ".",
         f"For each {shown}, show the {what}; {but}.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from t2sql_tui.core.names import quote_identifier
+from t2sql_tui.core.identifiers import quote_identifier
 from trainer.synthesis.dates import day_of, year_of
 from trainer.synthesis.vocabulary import an, plural
 from trainer.synthesis.writer import Condition, Draft, Writer, literal, where
@@ -107,8 +107,9 @@ def zero_included(w: Writer) -> Draft | None:
                 f"How many {event.many} does each {thing.one} have, {zero}? Show the {label} and "
                 f"the number.",
             ),
-            outer, (inner,),
-        )  # fmt: skip
+            outer,
+            (inner,),
+        )
     return Draft(
         w.show(f"{what}, {w.pick('leaving out those without any', 'only those that have some')}"),
         inner,
@@ -124,9 +125,14 @@ def at_least(w: Writer) -> Draft | None:
     limit = w.rng.randint(2, 9) * (2 if deep else 1)
     found = [] if deep or w.rng.random() < 0.5 else w.conditions(event, 1)
     words, sign = w.rng.choice(
-        ((f"more than {limit}", ">"), (f"at least {limit}", ">="), (f"{limit} or more", ">="),
-         (f"fewer than {limit}", "<"), (f"exactly {limit}", "="))
-    )  # fmt: skip
+        (
+            (f"more than {limit}", ">"),
+            (f"at least {limit}", ">="),
+            (f"{limit} or more", ">="),
+            (f"fewer than {limit}", "<"),
+            (f"exactly {limit}", "="),
+        )
+    )
     both = w.rng.random() < 0.5
     name = thing.called
     some = " (but at least one)" if sign == "<" else ""
@@ -134,9 +140,11 @@ def at_least(w: Writer) -> Draft | None:
     tail = f"have {words} {counted.many}{w.that(found)}{through}{some}"
     question = w.pick(
         f"Which {thing.many} {tail}?{f' Show the {name} and the number.' if both else ''}",
-        w.show(f"{f'the {name} and number of {counted.many}' if both else w.names(thing)} of the "
-               f"{thing.many} that {tail}"),
-    )  # fmt: skip
+        w.show(
+            f"{f'the {name} and number of {counted.many}' if both else w.names(thing)} of the "
+            f"{thing.many} that {tail}"
+        ),
+    )
     entities = (line, event, thing) if deep else (event, thing)
     return Draft(
         question,
@@ -163,13 +171,14 @@ def distinct_things(w: Writer) -> Draft | None:
         )
     return Draft(
         w.pick(
-            w.show(f"{w.names(thing)} of the {thing.many} that have {event.many}"
-                   f"{w.that(found)}, each only once"),
-            f"Which {thing.many} have {event.many}{w.that(found)}? Show each "
-            f"{thing.called} once.",
+            w.show(
+                f"{w.names(thing)} of the {thing.many} that have {event.many}"
+                f"{w.that(found)}, each only once"
+            ),
+            f"Which {thing.many} have {event.many}{w.that(found)}? Show each {thing.called} once.",
         ),
         f"SELECT DISTINCT {w.name_of(thing)} {w.tables(event, thing)}{where(found)}",
-    )  # fmt: skip
+    )
 
 
 def last_time(w: Writer) -> Draft | None:
@@ -186,9 +195,11 @@ def last_time(w: Writer) -> Draft | None:
     question = w.pick(
         f"When was the {name} {event.one} of each {thing.one} {start.verb}{shape}? Show the "
         f"{label} and the date.",
-        w.show(f"the {label} of each {thing.one} that has {event.many}, with the day{shape} their "
-               f"{name} one was {start.verb}"),
-    )  # fmt: skip
+        w.show(
+            f"the {label} of each {thing.one} that has {event.many}, with the day{shape} their "
+            f"{name} one was {start.verb}"
+        ),
+    )
     return Draft(
         question,
         f"SELECT {w.name_of(thing)}, {value} {w.tables(event, thing)} GROUP BY "
@@ -207,22 +218,38 @@ def across_tables(w: Writer) -> Draft | None:
     condition = w.condition(event, "date", "category", "flag", "end")
     assert condition
     deep = w.tables(line, event, thing)
-    question, sql = w.rng.choice((
-        (f"How many {line.many} do the {event.many} of {who} have in all?",
-         f"SELECT count(*) {deep} WHERE {is_named}"),
-        (w.tell(f"the total {amount.words} over all {line.many} of {who}"),
-         f"SELECT sum({line.column(amount.name)}) {deep} WHERE {is_named}"),
-        (f"Which {kind.words} values occur in the {line.many} of {who}? Show each once.",
-         f"SELECT DISTINCT {line.column(kind.name)} {deep} WHERE {is_named}"),
-        (w.tell(f"the total {money.words} of the {event.many} of {who}{asked}"),
-         f"SELECT {total} {w.tables(event, thing)} WHERE {is_named}"),
-        (w.how_many(f"{event.many} of {who}", condition.tail),
-         f"SELECT count(*) {w.tables(event, thing)} WHERE {is_named} AND {condition.sql}"),
-        (w.show(f"the {event.called} and {money.words} of the {event.many} of {who} that "
-                f"{condition.tail}"),
-         f"SELECT {w.name_of(event)}, {event.column(money.name)} {w.tables(event, thing)} WHERE "
-         f"{is_named} AND {condition.sql}"),
-    ))  # fmt: skip
+    question, sql = w.rng.choice(
+        (
+            (
+                f"How many {line.many} do the {event.many} of {who} have in all?",
+                f"SELECT count(*) {deep} WHERE {is_named}",
+            ),
+            (
+                w.tell(f"the total {amount.words} over all {line.many} of {who}"),
+                f"SELECT sum({line.column(amount.name)}) {deep} WHERE {is_named}",
+            ),
+            (
+                f"Which {kind.words} values occur in the {line.many} of {who}? Show each once.",
+                f"SELECT DISTINCT {line.column(kind.name)} {deep} WHERE {is_named}",
+            ),
+            (
+                w.tell(f"the total {money.words} of the {event.many} of {who}{asked}"),
+                f"SELECT {total} {w.tables(event, thing)} WHERE {is_named}",
+            ),
+            (
+                w.how_many(f"{event.many} of {who}", condition.tail),
+                f"SELECT count(*) {w.tables(event, thing)} WHERE {is_named} AND {condition.sql}",
+            ),
+            (
+                w.show(
+                    f"the {event.called} and {money.words} of the {event.many} of {who} that "
+                    f"{condition.tail}"
+                ),
+                f"SELECT {w.name_of(event)}, {event.column(money.name)} {w.tables(event, thing)} WHERE "
+                f"{is_named} AND {condition.sql}",
+            ),
+        )
+    )
     return Draft(question, sql)
 
 
@@ -259,9 +286,10 @@ def revenue(w: Writer) -> Draft | None:
     product_words = f"{amount.words} times {price.words}"
     words = w.pick(
         f"revenue ({', '.join(filter(None, (product_words, asked.strip(' ()'))))})",
-        f"sum of {product_words}{asked}", f"total of {product_words}{asked}",
+        f"sum of {product_words}{asked}",
+        f"total of {product_words}{asked}",
         f"turnover, that is {product_words}{asked},",
-    )  # fmt: skip
+    )
     group = w.rng.choice(("all", "kind", "thing", "event", "period", "status"))
     if group == "all":
         condition = w.condition(event, "date", "category")

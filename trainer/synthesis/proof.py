@@ -9,10 +9,10 @@ from typing import Any
 import sqlglot
 from sqlglot import exp
 
-from t2sql_tui.core.check import check
-from t2sql_tui.core.database import Database
+from t2sql_tui.core.database.database import Database
 from t2sql_tui.core.errors import T2SQLError
-from t2sql_tui.core.guard import Guard
+from t2sql_tui.core.sql.check import check
+from t2sql_tui.core.sql.constraint import Guard
 from t2sql_tui.core.types import CheckedQuery, Limits
 from trainer.sqlform import by_names
 from trainer.synthesis.writer import Draft

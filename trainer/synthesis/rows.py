@@ -117,17 +117,25 @@ def fill_in(w: Writer) -> Draft | None:
     found = found if entity is w.event or w.rng.random() < 0.4 else []
     word = w.pick("none", "unknown", "n/a", "missing", "-")
     name = entity.called
-    question = w.pick(
-        w.show(f"the {name} and {field.words} of the {entity.many}{w.that(found)}, with '{word}' "
-               f"where there is no {field.words}"),
-        f"For the {entity.many}{w.that(found)}, list {name} and {field.words}; write '{word}' if "
-        f"the {field.words} is missing.",
-    ) if found else w.pick(
-        w.show(f"the {name} and {field.words} of all {entity.many}, with '{word}' where there is "
-               f"no {field.words}"),
-        f"List {name} and {field.words} of every one of the {entity.many}; put '{word}' for a "
-        f"missing {field.words}.",
-    )  # fmt: skip
+    question = (
+        w.pick(
+            w.show(
+                f"the {name} and {field.words} of the {entity.many}{w.that(found)}, with '{word}' "
+                f"where there is no {field.words}"
+            ),
+            f"For the {entity.many}{w.that(found)}, list {name} and {field.words}; write '{word}' if "
+            f"the {field.words} is missing.",
+        )
+        if found
+        else w.pick(
+            w.show(
+                f"the {name} and {field.words} of all {entity.many}, with '{word}' where there is "
+                f"no {field.words}"
+            ),
+            f"List {name} and {field.words} of every one of the {entity.many}; put '{word}' for a "
+            f"missing {field.words}.",
+        )
+    )
     select = f"SELECT {w.name_of(entity)}, "
     column = entity.column(field.name)
     rest = f" {w.tables(entity)}{where(found)}"
@@ -145,33 +153,51 @@ def text(w: Writer) -> Draft | None:
     letter, word = some[0].upper(), w.rng.choice(some.split())
     length = w.rng.randint(5, 16)
     options = [
-        (w.show(f"the {name} of each of the {many} and its length in characters, longest first"),
-         f"SELECT {column}, length({column}) {tables} ORDER BY length({column}) DESC"),
-        (f"Which {many} have a {name} of more than {length} characters? Show the {name}.",
-         f"SELECT {column} {tables} WHERE length({column}) > {length}"),
-        (w.show(f"{w.names(thing)} of all {many} in capital letters, in alphabetical order"),
-         f"SELECT upper({column}) {tables} ORDER BY {column}"),
-        (w.show(f"{w.names(thing)} of the {many} whose {name} starts with '{letter}'"),
-         f"SELECT {column} {tables} WHERE {column} LIKE {literal(letter + '%')}"),
-        (f"Which {many} have '{word}' in their {name}?",
-         f"SELECT {column} {tables} WHERE {column} LIKE {literal(f'%{word}%')}"),
-        (f"How many {many} are there for each first letter of the {name}? Show the letter and the "
-         "number, in alphabetical order.",
-         f"SELECT substr({column}, 1, 1), count(*) {tables} GROUP BY substr({column}, 1, 1) ORDER "
-         f"BY substr({column}, 1, 1)"),
-        (f"What is the longest {name} of {an(thing.one)}, and how many characters does it have?",
-         f"SELECT {column}, length({column}) {tables} ORDER BY length({column}) DESC LIMIT 1"),
-    ]  # fmt: skip
+        (
+            w.show(f"the {name} of each of the {many} and its length in characters, longest first"),
+            f"SELECT {column}, length({column}) {tables} ORDER BY length({column}) DESC",
+        ),
+        (
+            f"Which {many} have a {name} of more than {length} characters? Show the {name}.",
+            f"SELECT {column} {tables} WHERE length({column}) > {length}",
+        ),
+        (
+            w.show(f"{w.names(thing)} of all {many} in capital letters, in alphabetical order"),
+            f"SELECT upper({column}) {tables} ORDER BY {column}",
+        ),
+        (
+            w.show(f"{w.names(thing)} of the {many} whose {name} starts with '{letter}'"),
+            f"SELECT {column} {tables} WHERE {column} LIKE {literal(letter + '%')}",
+        ),
+        (
+            f"Which {many} have '{word}' in their {name}?",
+            f"SELECT {column} {tables} WHERE {column} LIKE {literal(f'%{word}%')}",
+        ),
+        (
+            f"How many {many} are there for each first letter of the {name}? Show the letter and the "
+            "number, in alphabetical order.",
+            f"SELECT substr({column}, 1, 1), count(*) {tables} GROUP BY substr({column}, 1, 1) ORDER "
+            f"BY substr({column}, 1, 1)",
+        ),
+        (
+            f"What is the longest {name} of {an(thing.one)}, and how many characters does it have?",
+            f"SELECT {column}, length({column}) {tables} ORDER BY length({column}) DESC LIMIT 1",
+        ),
+    ]
     if mail:
         address = thing.column(mail.name)
         domain = f"substr({address}, instr({address}, '@') + 1)"
         options += 2 * [
-            (f"How many {many} use each e-mail domain (the part after the @)? Leave out those "
-             "without an e-mail.",
-             f"SELECT {domain}, count(*) {tables} WHERE {address} IS NOT NULL GROUP BY {domain}"),
-            (f"How many {many} have an e-mail address at example.org?",
-             f"SELECT count(*) {tables} WHERE {address} LIKE '%@example.org'"),
-        ]  # fmt: skip
+            (
+                f"How many {many} use each e-mail domain (the part after the @)? Leave out those "
+                "without an e-mail.",
+                f"SELECT {domain}, count(*) {tables} WHERE {address} IS NOT NULL GROUP BY {domain}",
+            ),
+            (
+                f"How many {many} have an e-mail address at example.org?",
+                f"SELECT count(*) {tables} WHERE {address} LIKE '%@example.org'",
+            ),
+        ]
     return Draft(*w.rng.choice(options))
 
 
@@ -189,11 +215,13 @@ def above_average(w: Writer) -> Draft | None:
             w.how_many(entity.many, tail), f"SELECT count(*) {w.tables(entity)} {condition}"
         )
     return Draft(
-        w.show(f"the {entity.called} and {field.words} of the {entity.many} that {tail}, "
-               f"{'largest' if above else 'smallest'} first"),
+        w.show(
+            f"the {entity.called} and {field.words} of the {entity.many} that {tail}, "
+            f"{'largest' if above else 'smallest'} first"
+        ),
         f"SELECT {w.name_of(entity)}, {column} {w.tables(entity)} {condition} ORDER BY {column} "
         f"{'DESC' if above else 'ASC'}",
-    )  # fmt: skip
+    )
 
 
 def top(w: Writer) -> Draft | None:
@@ -289,24 +317,40 @@ def days(w: Writer) -> Draft | None:
     limit = w.rng.choice((14, 20, 30, 40, 50))
     name = event.called
     group = w.group(event)
-    question, sql = w.rng.choice((
-        (w.tell(f"the average number of days {between} of the {event.many}, rounded to one "
-                f"decimal"),
-         f"SELECT round(avg({days}), 1) {w.tables(event)}"),
-        (w.how_many(event.many, f"took more than {limit} days {between}"),
-         f"SELECT count(*) {w.tables(event)} WHERE {days} > {limit}"),
-        (w.show(f"{w.names(event)} of the {event.many} that took longer than {limit} days "
-                f"{between}"),
-         f"SELECT {w.name_of(event)} {w.tables(event)} WHERE {days} > {limit}"),
-        (f"For each {group.words}, show the {group.shown} and the average number of days "
-         f"{between}, to one decimal, over {group.whose} {event.many}.",
-         f"SELECT {group.select}, round(avg({days}), 1) {w.tables(*group.entities)} GROUP BY "
-         f"{group.key}"),
-        (f"Which {event.one} took the longest {between}? Show its {name} and the days, rounded to "
-         "one decimal.",
-         f"SELECT {w.name_of(event)}, round({days}, 1) {w.tables(event)} ORDER BY {days} DESC "
-         f"LIMIT 1"),
-    ))  # fmt: skip
+    question, sql = w.rng.choice(
+        (
+            (
+                w.tell(
+                    f"the average number of days {between} of the {event.many}, rounded to one "
+                    f"decimal"
+                ),
+                f"SELECT round(avg({days}), 1) {w.tables(event)}",
+            ),
+            (
+                w.how_many(event.many, f"took more than {limit} days {between}"),
+                f"SELECT count(*) {w.tables(event)} WHERE {days} > {limit}",
+            ),
+            (
+                w.show(
+                    f"{w.names(event)} of the {event.many} that took longer than {limit} days "
+                    f"{between}"
+                ),
+                f"SELECT {w.name_of(event)} {w.tables(event)} WHERE {days} > {limit}",
+            ),
+            (
+                f"For each {group.words}, show the {group.shown} and the average number of days "
+                f"{between}, to one decimal, over {group.whose} {event.many}.",
+                f"SELECT {group.select}, round(avg({days}), 1) {w.tables(*group.entities)} GROUP BY "
+                f"{group.key}",
+            ),
+            (
+                f"Which {event.one} took the longest {between}? Show its {name} and the days, rounded to "
+                "one decimal.",
+                f"SELECT {w.name_of(event)}, round({days}, 1) {w.tables(event)} ORDER BY {days} DESC "
+                f"LIMIT 1",
+            ),
+        )
+    )
     return Draft(question, sql)
 
 
@@ -322,10 +366,19 @@ def view(w: Writer) -> Draft | None:
     total, asked = w.total(money, column, "sum")
     dated = w.dated(start, shown.column(start.name))
     limit = w.rng.choice((3, 5))
-    question, sql = w.rng.choice((
-        (w.how_many(shown.many, dated.tail), f"SELECT count(*) {tables} WHERE {dated.sql}"),
-        (w.tell(f"the total {money.words} of the {shown.many}{asked}"), f"SELECT {total} {tables}"),
-        (w.show(f"{w.names(event)} of the {limit} {shown.many} with the highest {money.words}"),
-         f"SELECT {w.name_of(shown)} {tables} ORDER BY {column} DESC LIMIT {limit}"),
-    ))  # fmt: skip
+    question, sql = w.rng.choice(
+        (
+            (w.how_many(shown.many, dated.tail), f"SELECT count(*) {tables} WHERE {dated.sql}"),
+            (
+                w.tell(f"the total {money.words} of the {shown.many}{asked}"),
+                f"SELECT {total} {tables}",
+            ),
+            (
+                w.show(
+                    f"{w.names(event)} of the {limit} {shown.many} with the highest {money.words}"
+                ),
+                f"SELECT {w.name_of(shown)} {tables} ORDER BY {column} DESC LIMIT {limit}",
+            ),
+        )
+    )
     return Draft(question, sql)

@@ -37,17 +37,32 @@ EVENTS = tuple(
         ("workshop/workshops/announced/held", "planned full cancelled", "fee/budget"),
         ("transfer/transfers/ordered/executed", "queued blocked done", "amount/fee"),
     )
-)  # fmt: skip
+)
 LINES = (
-    ("item", "items"), ("line", "lines"), ("position", "positions"), ("part", "parts"),
-    ("charge", "charges"), ("entry", "entries"), ("component", "components"),
-)  # fmt: skip
+    ("item", "items"),
+    ("line", "lines"),
+    ("position", "positions"),
+    ("part", "parts"),
+    ("charge", "charges"),
+    ("entry", "entries"),
+    ("component", "components"),
+)
 CODES = ("code", "reference", "title", "label")
 STATUS = ("status", "state", "stage", "phase", "outcome")
 FLAGS = (
-    "urgent", "prepaid", "archived", "verified", "insured", "confidential", "recurring", "taxable",
-    "billable", "external", "automatic", "private",
-)  # fmt: skip
+    "urgent",
+    "prepaid",
+    "archived",
+    "verified",
+    "insured",
+    "confidential",
+    "recurring",
+    "taxable",
+    "billable",
+    "external",
+    "automatic",
+    "private",
+)
 THING_FLAGS = ("active", "verified", "featured", "blocked", "sponsored", "certified")
 UNTIDY = (
     ("payment method", ("PayPal", "Visa", "Cash", "Bank Transfer")),
@@ -81,9 +96,17 @@ LINE_KINDS = (
 )
 NOTES = ("note", "comment", "remark", "explanation")
 NOTE_TEXTS = (
-    "called back twice", "see letter", "paid in advance", "papers are missing", "wrong address",
-    "asked for a discount", "rush job", "approved by phone", "to be checked", "second attempt",
-)  # fmt: skip
+    "called back twice",
+    "see letter",
+    "paid in advance",
+    "papers are missing",
+    "wrong address",
+    "asked for a discount",
+    "rush job",
+    "approved by phone",
+    "to be checked",
+    "second attempt",
+)
 CONTACTS = ("e-mail", "phone number", "website", "fax number")
 THING_DATES = ("registered", "added", "approved", "inspected", "last updated")
 THING_CATEGORIES = (
@@ -95,14 +118,32 @@ THING_CATEGORIES = (
 )
 # Of these verbs people also say that something is still un-done.
 UNDONE = (
-    "paid", "answered", "confirmed", "finished", "resolved", "settled", "delivered", "published",
-    "approved", "decided",
-)  # fmt: skip
+    "paid",
+    "answered",
+    "confirmed",
+    "finished",
+    "resolved",
+    "settled",
+    "delivered",
+    "published",
+    "approved",
+    "decided",
+)
 SKIPPED = {"useracct", "operate company"}  # tables; no words that people use
 # In the name of a column of numbers: what is no quantity, or one that nobody would say so.
 ODD_NUMBERS = {
-    "billion", "million", "feet", "meters", "id", "code", "year", "phone", "number", "zip", "no",
-}  # fmt: skip
+    "billion",
+    "million",
+    "feet",
+    "meters",
+    "id",
+    "code",
+    "year",
+    "phone",
+    "number",
+    "zip",
+    "no",
+}
 # What the rows with the most and the least are called.
 ADJECTIVES = dict.fromkeys(
     ("price", "cost", "fee", "charge", "rent"), ("most expensive", "cheapest")
@@ -111,17 +152,34 @@ ADJECTIVES = dict.fromkeys(
 STYLES = {"snake": 55, "camel": 12, "pascal": 10, "spaced": 16, "upper": 7}
 
 _IRREGULAR = {
-    "people": "person", "series": "series", "aircraft": "aircraft", "staff": "staff member",
-    "faculty": "faculty member", "movies": "movie", "cookies": "cookie", "photos": "photo",
-    "premises": "premises", "bus": "bus", "class": "class", "campus": "campus",
-    "campuses": "campus", "children": "child", "branches": "branch", "churches": "church",
-    "matches": "match", "addresses": "address", "furniture": "furniture",
+    "people": "person",
+    "series": "series",
+    "aircraft": "aircraft",
+    "staff": "staff member",
+    "faculty": "faculty member",
+    "movies": "movie",
+    "cookies": "cookie",
+    "photos": "photo",
+    "premises": "premises",
+    "bus": "bus",
+    "class": "class",
+    "campus": "campus",
+    "campuses": "campus",
+    "children": "child",
+    "branches": "branch",
+    "churches": "church",
+    "matches": "match",
+    "addresses": "address",
+    "furniture": "furniture",
     "lens": "lens",
-}  # fmt: skip
+}
 _PLURALS = {one: many for many, one in _IRREGULAR.items()} | {
-    "staff member": "staff members", "faculty member": "faculty members", "bus": "buses",
-    "class": "classes", "campus": "campuses",
-}  # fmt: skip
+    "staff member": "staff members",
+    "faculty member": "faculty members",
+    "bus": "buses",
+    "class": "classes",
+    "campus": "campuses",
+}
 
 
 def singular(noun: str) -> str:

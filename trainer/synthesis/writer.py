@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from t2sql_tui.core.names import quote_identifier
+from t2sql_tui.core.identifiers import quote_identifier
 from trainer.synthesis.databases import Entity, Field, World
 from trainer.synthesis.dates import day_of, in_year, month_of, year_of
 from trainer.synthesis.vocabulary import ADJECTIVES, STATUS, UNDONE, an, plural
@@ -93,9 +93,13 @@ class Writer:
             return Group(words, words, column, column, own.name, (event, thing))
         label = thing.label[0]
         return Group(
-            thing.one, f"{thing.one} {label.words}", thing.column(thing.key), self.name_of(thing),
-            label.name, (event, thing),
-        )  # fmt: skip
+            thing.one,
+            f"{thing.one} {label.words}",
+            thing.column(thing.key),
+            self.name_of(thing),
+            label.name,
+            (event, thing),
+        )
 
     def by(self, entity: Entity, field: Field) -> Group:
         column = entity.column(field.name)
@@ -123,10 +127,17 @@ class Writer:
         """Asks for a list."""
         are = "is" if " of each " in what else "are"
         return self.pick(
-            f"Show {what}.", f"List {what}.", f"Give me {what}.", f"What {are} {what}?",
-            f"Please list {what}.", f"I need {what}.", f"{what[0].upper()}{what[1:]}.",
-            f"Can you show me {what}?", f"Find {what}.", f"Return {what}.",
-        )  # fmt: skip
+            f"Show {what}.",
+            f"List {what}.",
+            f"Give me {what}.",
+            f"What {are} {what}?",
+            f"Please list {what}.",
+            f"I need {what}.",
+            f"{what[0].upper()}{what[1:]}.",
+            f"Can you show me {what}?",
+            f"Find {what}.",
+            f"Return {what}.",
+        )
 
     def show_one(self, what: str) -> str:
         return self.show(what).replace("What are", "What is")
@@ -134,16 +145,24 @@ class Writer:
     def tell(self, what: str) -> str:
         """Asks for a single value."""
         return self.pick(
-            f"What is {what}?", f"Tell me {what}.", f"Calculate {what}.", f"Give me {what}.",
-            f"Show {what}.", f"{what[0].upper()}{what[1:]}?", f"I'd like to know {what}.",
-        )  # fmt: skip
+            f"What is {what}?",
+            f"Tell me {what}.",
+            f"Calculate {what}.",
+            f"Give me {what}.",
+            f"Show {what}.",
+            f"{what[0].upper()}{what[1:]}?",
+            f"I'd like to know {what}.",
+        )
 
     def how_many(self, many: str, tail: str) -> str:
         return self.pick(
-            f"How many {many} {tail}?", f"Count the {many} that {tail}.",
-            f"What is the number of {many} that {tail}?", f"Number of {many} that {tail}",
-            f"How many of the {many} {tail}?", f"I want to know how many {many} {tail}.",
-        )  # fmt: skip
+            f"How many {many} {tail}?",
+            f"Count the {many} that {tail}.",
+            f"What is the number of {many} that {tail}?",
+            f"Number of {many} that {tail}",
+            f"How many of the {many} {tail}?",
+            f"I want to know how many {many} {tail}.",
+        )
 
     def count(
         self, entity: Entity, found: Sequence[Condition], rivals: tuple[str, ...] = ()
@@ -235,35 +254,42 @@ class Writer:
             other = self.rng.choice([v for v in field.values if v != value])
             return Condition(
                 f"have the {field.words} '{value}' or '{other}'",
-                f"{column} IN ({literal(value)}, {literal(other)})", field.words,
-            )  # fmt: skip
+                f"{column} IN ({literal(value)}, {literal(other)})",
+                field.words,
+            )
         if kind < 0.22:
             tail = f"have {an(field.words)} other than '{value}'"
             return Condition(tail, f"{column} != {literal(value)}", field.words)
         tail = self.pick(
-            f"have the {field.words} '{value}'", f"have {field.words} {value}",
+            f"have the {field.words} '{value}'",
+            f"have {field.words} {value}",
             f"have '{value}' as their {field.words}",
-        )  # fmt: skip
+        )
         return Condition(tail, f"{column} = {literal(value)}", field.words)
 
     def _missing(self, field: Field, column: str) -> Condition:
         if field.kind == "end":
             if self.rng.random() < 0.65:
                 tail = self.pick(
-                    f"have not been {field.verb} yet", f"are not {field.verb} yet",
-                    f"have no {field.words}", f"were never {field.verb}",
-                    f"are still un{field.verb}" if field.verb in UNDONE
+                    f"have not been {field.verb} yet",
+                    f"are not {field.verb} yet",
+                    f"have no {field.words}",
+                    f"were never {field.verb}",
+                    f"are still un{field.verb}"
+                    if field.verb in UNDONE
                     else f"are yet to be {field.verb}",
-                )  # fmt: skip
+                )
                 return Condition(tail, f"{column} IS NULL", field.words)
             tail = self.pick(f"have been {field.verb}", f"have a {field.words}")
             return Condition(tail, f"{column} IS NOT NULL", field.words)
         words = field.words
         if self.rng.random() < 0.65:
             tail = self.pick(
-                f"have no {words}", f"do not have {an(words)}", f"lack {an(words)}",
+                f"have no {words}",
+                f"do not have {an(words)}",
+                f"lack {an(words)}",
                 f"are missing {an(words)}",
-            )  # fmt: skip
+            )
             return Condition(tail, f"{column} IS NULL", words)
         tail = self.pick(f"have {an(words)}", f"do have {an(words)}")
         return Condition(tail, f"{column} IS NOT NULL", words)
@@ -281,9 +307,10 @@ class Writer:
             case "year":
                 sql = in_year(column, form, year)
                 tail = self.pick(
-                    f"were {verb} in {year}", f"have been {verb} during {year}",
+                    f"were {verb} in {year}",
+                    f"have been {verb} during {year}",
                     f"have {an(field.words)} in {year}",
-                )  # fmt: skip
+                )
             case "month":
                 when = f"{year}-{month:02}"
                 sql = f"{column} LIKE '{when}%'" if iso else f"{month_of(column, form)} = '{when}'"
@@ -347,7 +374,7 @@ class Writer:
             f"have {field.words} '{value}' in any case, with or without spaces around it",
             f"have {field.words} '{value.lower()}', ignoring upper and lower case and blanks "
             f"around it",
-        )  # fmt: skip
+        )
         return Condition(tail, f"lower(trim({column})) = {literal(value.lower())}", field.words)
 
     def conditions(self, entity: Entity, count: int, *but: str) -> list[Condition]:

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from t2sql_tui.core.explain import Step
+from t2sql_tui.core.answers.explain import Step
 from t2sql_tui.ui.cells import one_line
 
 

@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Checkbox, Input, Label, ProgressBar, Select, Static
 
-from t2sql_tui.core.database import Database
+from t2sql_tui.core.database.database import Database
 from t2sql_tui.core.errors import T2SQLError
 from t2sql_tui.core.export import FORMATS, export
 from t2sql_tui.core.types import CheckedQuery, Limits, QueryResult

@@ -17,11 +17,11 @@ from textual.reactive import reactive
 from textual.screen import Screen
 
 from t2sql_tui.core.ask import ask
-from t2sql_tui.core.check import check
-from t2sql_tui.core.database import Database
+from t2sql_tui.core.database.database import Database
 from t2sql_tui.core.errors import ModelError, T2SQLError
-from t2sql_tui.core.names import quote_identifier
-from t2sql_tui.core.prompt import extract_sql
+from t2sql_tui.core.identifiers import quote_identifier
+from t2sql_tui.core.prompting.prompt import extract_sql
+from t2sql_tui.core.sql.check import check
 from t2sql_tui.core.types import (
     Answer,
     CheckedQuery,
@@ -61,9 +61,17 @@ if TYPE_CHECKING:
 # What the person is looking at. "proposed": checked SQL waits for approval; "edited": the
 # SQL was changed by hand and not checked since; "rejected": SQL that cannot run.
 Phase = Literal[
-    "idle", "queued", "generating", "proposed", "rejected", "editing", "edited",
-    "checking", "running", "done",
-]  # fmt: skip
+    "idle",
+    "queued",
+    "generating",
+    "proposed",
+    "rejected",
+    "editing",
+    "edited",
+    "checking",
+    "running",
+    "done",
+]
 _BUSY = ("queued", "generating", "checking", "running")
 _PAINT_SECONDS = 0.03  # the least time between two paints of text that streams in
 _OTHER_TRIES = 3  # how often to ask for SQL that differs from what was seen
@@ -824,7 +832,7 @@ class Workbench(Screen[None]):
             self.query_one(SchemaTree).focus()
 
     def action_explain(self) -> None:
-        from t2sql_tui.core.explain import explain, query_plan
+        from t2sql_tui.core.answers.explain import explain, query_plan
 
         database, query = self.database, self.checked
         if database is None or query is None:

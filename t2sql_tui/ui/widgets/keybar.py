@@ -10,10 +10,30 @@ from textual.widgets import Static
 
 # The order in which keys are shown, and so which go first when the line is short.
 _ORDER = (
-    "submit", "preview", "insert", "search", "approve", "edit", "readings", "regenerate",
-    "explain", "check_and_run", "cancel", "leave_editor", "help", "more", "filter", "sort",
-    "view_cell", "copy", "new_question", "schema", "history", "export", "open",
-)  # fmt: skip
+    "submit",
+    "preview",
+    "insert",
+    "search",
+    "approve",
+    "edit",
+    "readings",
+    "regenerate",
+    "explain",
+    "check_and_run",
+    "cancel",
+    "leave_editor",
+    "help",
+    "more",
+    "filter",
+    "sort",
+    "view_cell",
+    "copy",
+    "new_question",
+    "schema",
+    "history",
+    "export",
+    "open",
+)
 
 
 class KeyBar(Static):

@@ -15,8 +15,7 @@ from textual.style import Style
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from t2sql_tui.core.database import Database
-from t2sql_tui.core.readings import (
+from t2sql_tui.core.answers.describe import (
     asks_which,
     changes,
     choices,
@@ -26,6 +25,7 @@ from t2sql_tui.core.readings import (
     summary,
     tell_apart,
 )
+from t2sql_tui.core.database.database import Database
 from t2sql_tui.core.types import Answer, CheckedQuery, Reading
 from t2sql_tui.ui.cells import cell_text, one_line
 from t2sql_tui.ui.widgets.sql import lay_out

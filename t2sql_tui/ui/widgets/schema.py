@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.widgets import Input, Tree
 from textual.widgets.tree import TreeNode
 
-from t2sql_tui.core.names import quote_identifier
+from t2sql_tui.core.identifiers import quote_identifier
 from t2sql_tui.core.types import Column, Schema, Table
 from t2sql_tui.ui.cells import fit, one_line
 

@@ -13,9 +13,22 @@ from textual.widgets.text_area import TextAreaTheme
 
 # Names of sqlglot's token types. Clauses begin a line of their own.
 _CLAUSES = frozenset(
-    "SELECT FROM WHERE GROUP_BY HAVING ORDER_BY LIMIT UNION EXCEPT INTERSECT WINDOW VALUES".split()
+    [
+        "SELECT",
+        "FROM",
+        "WHERE",
+        "GROUP_BY",
+        "HAVING",
+        "ORDER_BY",
+        "LIMIT",
+        "UNION",
+        "EXCEPT",
+        "INTERSECT",
+        "WINDOW",
+        "VALUES",
+    ]
 )
-_JOIN_WORDS = frozenset("JOIN LEFT RIGHT FULL INNER CROSS NATURAL OUTER".split())
+_JOIN_WORDS = frozenset(["JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "NATURAL", "OUTER"])
 _SUBQUERY_STARTS = ("SELECT", "WITH", "VALUES")
 
 
@@ -81,8 +94,12 @@ def _starts_line(kind: str, before: str, nested: list[bool]) -> bool:
 
 class SQLEditor(TextArea):
     COMPONENT_CLASSES = {
-        "sql--keyword", "sql--function", "sql--string", "sql--number", "sql--comment",
-    }  # fmt: skip
+        "sql--keyword",
+        "sql--function",
+        "sql--string",
+        "sql--number",
+        "sql--comment",
+    }
     DEFAULT_CSS = """
     SQLEditor {
         .sql--keyword { color: $text-primary; text-style: bold; }

@@ -1,0 +1,1 @@
+"""The way out: candidates are run, rewritten, ranked and described."""

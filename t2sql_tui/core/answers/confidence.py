@@ -1,0 +1,97 @@
+"""How probable is it that an answer gives the right rows? A logistic regression over what
+is known of the answer, fitted by `benchmarks calibrate` and kept beside the model's card.
+
+The app, the benchmarks and the fit all take their features from here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.models.catalog import load_catalog, models_source
+from t2sql_tui.core.types import Answer, CheckedQuery, ModelSpec, Sign
+
+CONFIDENCE = "confidence.json"
+
+
+def features(answer: Answer) -> dict[str, float]:
+    """What `probability` looks at. Names whose value is not known are left out: those of the
+    readings where candidates were not run, those of the tokens where nothing measured them.
+
+    `share` and `votes` are the best reading's part of the probability and of the candidates,
+    `margin` is how far its share is above the runner-up's (1 where there is none),
+    `ignored_share` what of the question it makes no use of (the schema match), `unsaid` how
+    many of its phrases SQL has nothing for.
+    """
+    best, last = answer.candidate, answer.generations[-1] if answer.generations else None
+    found = {
+        "joins": float(len(re.findall(r"\bjoin\b", best.sql, re.IGNORECASE))),
+        "selects": float(len(re.findall(r"\bselect\b", best.sql, re.IGNORECASE))),
+        "tables": float(len(answer.query.tables)) if answer.query else 0.0,
+        "repaired": float(len(answer.generations) > 1),
+        "mended": float(bool(best.mended)),
+    }
+    if best.logprob is not None and best.tokens:
+        found["logprob"] = best.logprob
+        found["logprob_per_token"] = best.logprob / best.tokens
+    if last and last.candidates:
+        passed = sum(isinstance(c.verdict, CheckedQuery) for c in last.candidates)
+        found["accepted"] = passed / len(last.candidates)
+    if answer.readings:
+        first, *others = answer.readings
+        found["share"] = first.share
+        found["margin"] = first.share - others[0].share if others else 1.0
+        found["votes"] = first.votes / sum(reading.votes for reading in answer.readings)
+        found["readings"] = float(len(answer.readings))
+        found["ignored_share"] = first.ignored_share
+        found["unsaid"] = float(len(first.unsaid))
+        found |= {f"sign {sign}": float(sign in first.signs) for sign in get_args(Sign)}
+    return found
+
+
+def probability(found: Mapping[str, float], fitted: Mapping[str, Any]) -> float:
+    """P(right) of an answer with these features. One that is not there counts as the mean
+    of the answers that `fitted` was made of."""
+    score = fitted["intercept"] + sum(
+        feature["weight"] * (found[name] - feature["mean"]) / feature["scale"]
+        for name, feature in fitted["features"].items()
+        if name in found
+    )
+    return (1 + math.tanh(score / 2)) / 2  # the logistic function; exp() would overflow
+
+
+def confidence(answer: Answer, fitted: Mapping[str, Any]) -> float:
+    """P(right) of `answer`: 0 if no candidate passed the check, for then nothing can run."""
+    return probability(features(answer), fitted) if answer.query else 0.0
+
+
+def confidence_file(name: str) -> Path:
+    """Where the fit of a model in the catalog is kept."""
+    return models_source() / name / CONFIDENCE
+
+
+def load_confidence(spec: ModelSpec) -> dict[str, Any] | None:
+    """What was fitted for `spec`, for `confidence`. None where nothing was, or where the
+    weights, the prompt version or the adapter are not those of the catalog, for which the
+    fit is wrong.
+
+    Raises: ModelError when the file is damaged.
+    """
+    if load_catalog().get(spec.name) != replace(spec, path=None):
+        return None
+    file = confidence_file(spec.name)
+    if not file.exists():
+        return None
+    try:
+        fitted = json.loads(file.read_text("utf-8"))
+        probability({}, fitted)
+        return fitted
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{file} is damaged: {error}", "Install t2sql-tui again.") from error

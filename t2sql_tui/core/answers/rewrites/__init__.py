@@ -1,0 +1,1 @@
+"""Rewrites: what can be put right without asking the model again."""

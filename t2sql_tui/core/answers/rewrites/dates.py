@@ -1,0 +1,240 @@
+"""SQL that reads dates as SQLite does, put right where they are stored in another way.
+
+SQLite has no type for dates: its functions, and comparisons with '2024-12-31', know ISO text
+alone. Files hold 31.12.2024, 12/31/2024, 20241231, a year or the seconds since 1970 just as well.
+There STRFTIME gives NULL or nonsense, and WHERE finds nothing, without any error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from t2sql_tui.core.errors import DatabaseError, QueryStopped
+from t2sql_tui.core.identifiers import quote_identifier
+from t2sql_tui.core.sql.check import check, parse
+from t2sql_tui.core.types import Candidate, CheckedQuery, Limits, ShouldStop
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+    from t2sql_tui.core.database.database import Database
+
+#: Rows that show how a column stores its dates, and what looking at them may take.
+_LIMITS = Limits(rows=1000, seconds=0.3, bytes=1024 * 1024)
+
+#: The ISO text of a date {c} in each form; where a time stands behind the date, with the time.
+_ISO = {
+    "dmy": "substr({c}, 7, 4) || '-' || substr({c}, 4, 2) || '-' || substr({c}, 1, 2)",
+    "mdy": "substr({c}, 7, 4) || '-' || substr({c}, 1, 2) || '-' || substr({c}, 4, 2)",
+    "dmy and time": "substr({c}, 7, 4) || '-' || substr({c}, 4, 2) || '-' || substr({c}, 1, 2) "
+    "|| substr({c}, 11)",
+    "mdy and time": "substr({c}, 7, 4) || '-' || substr({c}, 1, 2) || '-' || substr({c}, 4, 2) "
+    "|| substr({c}, 11)",
+    "ymd": "replace(replace({c}, '/', '-'), '.', '-')",
+    "compact": "substr({c}, 1, 4) || '-' || substr({c}, 5, 2) || '-' || substr({c}, 7, 2)",
+    "year": "{c} || '-01-01'",
+    "midnights": "date({c}, 'unixepoch')",
+    "seconds": "datetime({c}, 'unixepoch')",
+    "milliseconds": "datetime({c} / 1000, 'unixepoch')",
+}
+#: Forms in which a later date is not always a greater text.
+_UNSORTED = ("dmy", "mdy", "dmy and time", "mdy and time")
+_YEAR_FIRST = ("ymd", "compact", "year")  # LIKE '2024%' is right for these as they are
+
+_FUNCTIONS = ("date", "datetime", "julianday", "strftime", "time", "unixepoch")
+_MODIFIERS = ("unixepoch", "julianday", "auto")  # whoever writes these knows the form
+_ISO_TEXT = re.compile(r"(\d{4})(-\d\d?)?(-\d\d?.*)?[%*]?")
+
+
+def with_read_dates(
+    candidate: Candidate, database: Database, should_stop: ShouldStop | None = None
+) -> Candidate:
+    """`candidate`, with the ISO text of a stored date in place of each column whose dates its
+    SQL would misread; `mended` says so. The same candidate where there is none, or
+    where it cannot be told which of 03/04/2024 is the month."""
+    query = candidate.verdict
+    tree = parse(query.sql) if isinstance(query, CheckedQuery) else None
+    if tree is None:
+        return candidate
+    from sqlglot import parse_one
+    from sqlglot.expressions import alias_
+
+    shown = [(node, node.sql(dialect="sqlite")) for node in tree.args.get("expressions") or ()]
+    forms: dict[tuple[str, str], tuple[str, str]] = {}
+    said: dict[str, None] = {}
+    for column, needs in list(_uses(tree)):
+        place = _stored_in(column, tree, database)
+        if place is None:
+            continue
+        if place not in forms:
+            forms[place] = form_of(_values(*place, database, should_stop))
+        form, example = forms[place]
+        if form and needs(form):
+            text = _ISO[form].format(c=column.sql(dialect="sqlite"))
+            column.replace(parse_one(text, read="sqlite"))
+            said[
+                f"Dates in {place[1]} are stored like {example}: the SQL turns them into ISO dates."
+            ] = None
+    if not said:
+        return candidate
+    for node, text in shown:  # what heads a column of the result stays short
+        if not node.alias and node.sql(dialect="sqlite") != text:
+            node.replace(alias_(node.copy(), text, quoted=True))
+    sql = tree.sql(dialect="sqlite")
+    verdict = check(sql, database)
+    if not isinstance(verdict, CheckedQuery):
+        return candidate
+    return replace(candidate, sql=sql, verdict=verdict, mended=(*candidate.mended, *said))
+
+
+def turned_date(node: exp.Expression) -> str:
+    """The column whose stored date `node` turns into ISO text, as written; "" for others."""
+    from sqlglot import exp, parse_one
+
+    columns = {column.sql(dialect="sqlite") for column in node.find_all(exp.Column)}
+    if not isinstance(node, exp.DPipe) or len(columns) != 1:
+        return ""
+    name = columns.pop()
+    turned = (parse_one(text.format(c=name), read="sqlite") for text in _ISO.values())
+    return name if node in turned else ""
+
+
+def form_of(values: Sequence[Any]) -> tuple[str, str]:
+    """How all of these (but NULL and '') store dates, a key of _ISO, and one of them; ("", "")
+    where they are ISO dates, of several forms, or no dates."""
+    known = [value for value in values if value not in (None, "")]
+    if not known:
+        return "", ""
+    example = str(known[0])
+    if all(type(value) is int for value in known):
+        low, high = min(known), max(known)
+        if low >= 1700 and high <= 2200:
+            return "year", example
+        if low >= 17000101 and high <= 22001231 and _all(known, _COMPACT):
+            return "compact", example
+        if low >= 10**8 and high < 10**10:
+            return "seconds" if any(value % 86_400 for value in known) else "midnights", example
+        return ("milliseconds", example) if low >= 10**11 and high < 10**13 else ("", "")
+    if not all(isinstance(value, str) for value in known):
+        return "", ""
+    if _all(known, _COMPACT):
+        return "compact", example
+    if _all(known, _YEAR):
+        return "year", example
+    if _all(known, _YMD):
+        return "ymd", example
+    if not _all(known, _DAY_OR_MONTH_FIRST):
+        return "", ""
+    first = max(int(value[:2]) for value in known)
+    second = max(int(value[3:5]) for value in known)
+    time = " and time" if any(len(value) > 10 for value in known) else ""
+    if first > 12 >= second:
+        return f"dmy{time}", example
+    return (f"mdy{time}", example) if second > 12 >= first else ("", "")
+
+
+_TIME = r"( \d.*)?"
+_COMPACT = re.compile(r"(1[7-9]|2[01])\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+_YEAR = re.compile(r"(1[7-9]|2[01])\d\d")
+_YMD = re.compile(r"\d{4}([/.])[01]\d\1[0-3]\d" + _TIME)
+_DAY_OR_MONTH_FIRST = re.compile(r"[0-3]\d([./-])[0-3]\d\1\d{4}" + _TIME)
+
+
+def _all(values: Sequence[object], pattern: re.Pattern[str]) -> bool:
+    return all(pattern.fullmatch(str(value)) for value in values)
+
+
+def _values(
+    table: str, column: str, database: Database, should_stop: ShouldStop | None
+) -> list[Any]:
+    """What the first rows hold."""
+    query = check(f"SELECT {quote_identifier(column)} FROM {quote_identifier(table)}", database)
+    if not isinstance(query, CheckedQuery):
+        return []
+    try:
+        return [row[0] for row in database.run(query, _LIMITS, should_stop).rows]
+    except (DatabaseError, QueryStopped):
+        return []
+
+
+# --- what a statement takes for dates -------------------------------------------------
+
+
+def _uses(tree: exp.Expression) -> Iterator[tuple[exp.Column, Any]]:
+    """The columns that a statement takes for ISO dates; with each what tells whether that is
+    wrong for a form."""
+    from sqlglot import exp
+
+    compared = (
+        exp.EQ,
+        exp.NEQ,
+        exp.GT,
+        exp.GTE,
+        exp.LT,
+        exp.LTE,
+        exp.Like,
+        exp.Glob,
+        exp.Between,
+        exp.In,
+    )
+    for node in tree.find_all(exp.Column):
+        parent = node.parent
+        if isinstance(parent, exp.TsOrDsToTimestamp):  # so sqlglot reads STRFTIME of two
+            yield node, lambda form: True
+        elif isinstance(parent, (exp.Func, exp.Anonymous)) and _is_date(parent):
+            texts = [e.name.lower() for e in parent.find_all(exp.Literal)]
+            if not any(text in _MODIFIERS for text in texts):
+                yield node, lambda form: True
+        elif isinstance(parent, exp.Substring):
+            if parent.text("start") == "1" and parent.text("length") in ("4", "7"):
+                yield node, lambda form: form not in _YEAR_FIRST
+        elif isinstance(parent, compared):
+            others = [e for e in parent.iter_expressions() if e is not node]
+            if others and all(_is_moment(other) for other in others):
+                whole = any("-" in other.name for other in others) or any(map(_is_date, others))
+                yield node, lambda form, whole=whole: whole or form not in _YEAR_FIRST
+        elif isinstance(parent, exp.Ordered):
+            # ORDER BY of a UNION may only name what the union gives.
+            if not isinstance(parent.parent.parent, exp.SetOperation):
+                yield node, lambda form: form in _UNSORTED
+
+
+def _is_date(node: exp.Expression) -> bool:
+    """Whether `node` is a call of one of SQLite's date functions."""
+    from sqlglot import exp
+
+    if isinstance(node, exp.Anonymous):
+        return node.name.lower() in _FUNCTIONS
+    return isinstance(node, (exp.TimeToStr, exp.CurrentDate, exp.CurrentTimestamp, exp.Date))
+
+
+def _is_moment(node: exp.Expression) -> bool:
+    """Whether `node` is an ISO date or its beginning, as text, or a date function."""
+    from sqlglot import exp
+
+    if isinstance(node, exp.Literal):
+        found = _ISO_TEXT.fullmatch(node.name) if node.is_string else None
+        # '2024' alone is a year; it is a date's beginning with a pattern's % behind it
+        return bool(found) and (bool(found[2]) or node.name[-1] in "%*")
+    return _is_date(node)
+
+
+def _stored_in(
+    column: exp.Column, tree: exp.Expression, database: Database
+) -> tuple[str, str] | None:
+    """The table and column, as stored, that `column` stands for; None where that is not sure."""
+    from sqlglot import exp
+
+    name = column.name.lower()
+    if any(alias.alias.lower() == name for alias in tree.find_all(exp.Alias)):
+        return None  # it may be what the statement itself has made
+    owner = column.table.lower()
+    found = set()
+    for source in tree.find_all(exp.Table):
+        table = database.schema.table(source.name)
+        if table and (not owner or source.alias_or_name.lower() == owner):
+            found |= {(table.name, c.name) for c in table.columns if c.name.lower() == name}
+    return found.pop() if len(found) == 1 else None

@@ -1,0 +1,365 @@
+"""Read what a SQLite file holds: tables, columns, keys, row counts, a few sample values.
+
+The reading is a handful of statements for the whole file, not a handful per table, so that
+a file of 1,000 tables and 20,000 columns opens in well under two seconds. What a prompt
+may show is deterministic: samples are bounded by rows and bytes read, never by the clock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import re
+import sqlite3
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from t2sql_tui.core.types import Column, ForeignKey, Schema, Table
+
+SAMPLES = 5  # per column
+SAMPLE_CHARACTERS = 60  # longer text is not a sample
+SAMPLE_CELLS = 400_000  # read for samples, over all tables
+SAMPLE_ROWS = (25, 1000)  # per table: at least, at most
+SAMPLE_VALUE_BYTES = 65_536  # a longer value ends the sampling of its column
+SAMPLE_TABLE_BYTES = 4_000_000  # as many bytes of text end the sampling of a table
+COUNT_SECONDS = 0.4  # for all row counts together; they are in no prompt
+VIEW_SECONDS = 2.0  # for compiling views: 50 us each, but 0.1 s where views nest without end
+BRAKE_SECONDS = 8.0  # for the samples, on a disk that is very slow
+
+
+def read_schema(connection: sqlite3.Connection) -> Schema:
+    """All tables, views and virtual tables of `main`, in the order they were created.
+
+    Shadow tables of virtual tables, SQLite's own tables, and views that no longer compile
+    are left out. `connection` must have no authorizer. Raises: sqlite3.Error.
+    """
+    tables = _read_tables(connection)
+    tables = _with_foreign_keys(connection, tables)
+    tables = _with_inferred_keys(tables)
+    tables = _with_samples(connection, tables)
+    tables = _with_row_counts(connection, tables)
+    return Schema(tuple(tables), _fingerprint(tables))
+
+
+def quote(name: str) -> str:
+    """A name as a SQL identifier: `it"s` becomes `"it""s"`."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+# --- tables and columns -----------------------------------------------------------
+
+_COLUMNS = 'c.name, c.type, c.pk, c."notnull", c.hidden'
+
+
+def _read_tables(connection: sqlite3.Connection) -> list[Table]:
+    # Plain tables in one statement. Views and virtual tables one by one, for a broken one
+    # would fail the statement for all.
+    columns: dict[str, list[Column]] = defaultdict(list)
+    for name, *column in connection.execute(
+        f"SELECT m.name, {_COLUMNS} FROM sqlite_schema m, pragma_table_xinfo(m.name, 'main') c "
+        "WHERE m.type = 'table' AND m.rootpage > 0 ORDER BY m.rowid, c.cid"
+    ):
+        columns[name].append(_column(*column))
+    entries = connection.execute(
+        "SELECT name, CASE WHEN type = 'view' THEN 'view' WHEN rootpage = 0 THEN 'virtual' "
+        "ELSE 'table' END FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY rowid"
+    ).fetchall()
+    virtual = [name.lower() for name, kind in entries if kind == "virtual"]
+    hidden = {f"{name}_{end}" for name in virtual for end in _SHADOWS}
+    brake = time.monotonic() + VIEW_SECONDS
+    tables = []
+    for name, kind in entries:
+        if name.lower() in hidden or name.lower().startswith("sqlite_"):
+            continue
+        if kind != "table" and time.monotonic() < brake:
+            columns[name] = _columns_of(connection, name)
+        if columns[name]:
+            tables.append(Table(name, tuple(columns[name]), kind=kind))
+    return tables
+
+
+# What FTS3, FTS4, FTS5, R-tree and Geopoly call the tables they keep their data in.
+_SHADOWS = (
+    "content",
+    "data",
+    "idx",
+    "docsize",
+    "config",
+    "segments",
+    "segdir",
+    "stat",
+    "node",
+    "parent",
+    "rowid",
+)
+
+
+def _columns_of(connection: sqlite3.Connection, name: str) -> list[Column]:
+    """The columns of a view or virtual table; none where it does not compile."""
+    try:
+        found = connection.execute(
+            f"SELECT {_COLUMNS} FROM pragma_table_xinfo(?, 'main') c ORDER BY c.cid", (name,)
+        )
+        return [_column(*column) for column in found]
+    except sqlite3.Error:  # a broken view, an unknown module
+        return []
+
+
+def _column(name: str, type: str | None, key: int, not_null: int, hidden: int) -> Column:
+    # `hidden` is 1 for a hidden column of a virtual table, 2 and 3 for a generated one
+    # (https://sqlite.org/pragma.html#pragma_table_xinfo).
+    return Column(name, type or "", key, bool(not_null), hidden in (2, 3), hidden == 1)
+
+
+# --- keys -------------------------------------------------------------------------
+
+
+def _with_foreign_keys(connection: sqlite3.Connection, tables: list[Table]) -> list[Table]:
+    """Add the declared keys, with names as stored. Keys to what does not exist are dropped."""
+    by_name = {table.name.lower(): table for table in tables}
+    declared: dict[str, dict[int, list[tuple[str, str, str | None]]]] = defaultdict(dict)
+    # SQLite numbers keys from the last declared to the first.
+    for name, number, target, source_column, target_column in connection.execute(
+        'SELECT m.name, k.id, k."table", k."from", k."to" '
+        "FROM sqlite_schema m, pragma_foreign_key_list(m.name, 'main') k "
+        "WHERE m.type = 'table' AND m.rootpage > 0 ORDER BY m.rowid, k.id DESC, k.seq"
+    ):
+        declared[name].setdefault(number, []).append((target, source_column, target_column))
+    found = []
+    for table in tables:
+        keys = [_foreign_key(table, parts, by_name) for parts in declared[table.name].values()]
+        unique = tuple(dict.fromkeys(key for key in keys if key))
+        found.append(dataclasses.replace(table, foreign_keys=unique))
+    return found
+
+
+def _foreign_key(
+    table: Table, parts: list[tuple[str, str, str | None]], by_name: dict[str, Table]
+) -> ForeignKey | None:
+    target = by_name.get(parts[0][0].lower())
+    if target is None:
+        return None
+    columns = [_stored(table, column) for _, column, _ in parts]
+    if all(column is None for _, _, column in parts):  # REFERENCES t: its primary key
+        ref_columns: list[str | None] = list(_primary_key(target))
+    else:
+        ref_columns = [_stored(target, column) for _, _, column in parts]
+    if len(columns) != len(ref_columns) or None in columns or None in ref_columns:
+        return None
+    return ForeignKey(tuple(columns), target.name, tuple(ref_columns))  # type: ignore[arg-type]
+
+
+def _stored(table: Table, name: str | None) -> str | None:
+    """The column of that name, spelled as stored."""
+    wanted = (name or "").lower()
+    return next((c.name for c in table.columns if c.name.lower() == wanted), None)
+
+
+def _primary_key(table: Table) -> tuple[str, ...]:
+    key = sorted((c for c in table.columns if c.primary_key), key=lambda c: c.primary_key)
+    return tuple(column.name for column in key)
+
+
+# Names that say nothing about what they point at.
+_VAGUE = frozenset(
+    [
+        "id",
+        "key",
+        "code",
+        "name",
+        "no",
+        "nr",
+        "num",
+        "number",
+        "type",
+        "value",
+        "date",
+        "year",
+        "rank",
+        "uid",
+    ]
+)
+
+
+def _with_inferred_keys(tables: list[Table]) -> list[Table]:
+    """Add keys that nobody declared but names and types suggest, marked `inferred`.
+
+    A column points at the only table whose single-column primary key has its name
+    (`customer_id` -> `customer_id`), or whose name plus `_id` it is (`customer_id` ->
+    `customers.id`); types must agree. Columns with a declared key, and a table's own
+    single primary key, never get one.
+    """
+    owners: dict[str, list[tuple[Table, Column]]] = defaultdict(list)
+    for table in tables:
+        key = [c for c in table.columns if c.primary_key]
+        if table.kind != "table" or len(key) != 1:
+            continue
+        if (name := key[0].name.lower()) not in _VAGUE:
+            owners[name].append((table, key[0]))
+        if name == "id":
+            stem = table.name.lower()
+            for singular in {
+                stem,
+                re.sub(r"ies$", "y", stem),
+                re.sub(r"e?s$", "", stem),
+                re.sub(r"s$", "", stem),
+            }:
+                owners[f"{singular}_id"].append((table, key[0]))
+                owners[f"{singular}id"].append((table, key[0]))
+    found = []
+    for table in tables:
+        taken = {name.lower() for key in table.foreign_keys for name in key.columns}
+        own = _primary_key(table)
+        inferred = []
+        for column in table.columns if table.kind == "table" else ():
+            targets = owners.get(column.name.lower(), [])
+            if column.name.lower() in taken or own == (column.name,) or len(targets) != 1:
+                continue
+            target, key = targets[0]
+            if target is not table and affinity(column.type) == affinity(key.type):
+                inferred.append(ForeignKey((column.name,), target.name, (key.name,), True))
+        found.append(
+            dataclasses.replace(table, foreign_keys=(*table.foreign_keys, *inferred))
+            if inferred
+            else table
+        )
+    return found
+
+
+def affinity(declared: str) -> str:
+    """SQLite's five affinities (https://sqlite.org/datatype3.html section 3.1)."""
+    name = declared.upper()
+    if "INT" in name:
+        return "INTEGER"
+    if any(part in name for part in ("CHAR", "CLOB", "TEXT")):
+        return "TEXT"
+    if not name or "BLOB" in name:
+        return "BLOB"
+    return "REAL" if any(part in name for part in ("REAL", "FLOA", "DOUB")) else "NUMERIC"
+
+
+# --- samples ----------------------------------------------------------------------
+
+
+def _with_samples(connection: sqlite3.Connection, tables: list[Table]) -> list[Table]:
+    """Add sample values, from the first rows of every table (views are not run).
+
+    How many rows depends on the number of columns in the file alone.
+    """
+    cells = sum(len(t.columns) for t in tables if t.kind != "view")
+    rows = max(SAMPLE_ROWS[0], min(SAMPLE_ROWS[1], SAMPLE_CELLS // max(1, cells)))
+    brake = time.monotonic() + BRAKE_SECONDS
+    longest = connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, SAMPLE_VALUE_BYTES)
+    connection.set_progress_handler(lambda: int(time.monotonic() > brake), 50_000)
+    try:
+        return [
+            table if table.kind == "view" else _with_table_samples(connection, table, rows)
+            for table in tables
+        ]
+    finally:
+        connection.set_progress_handler(None, 0)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest)
+
+
+def _with_table_samples(connection: sqlite3.Connection, table: Table, rows: int) -> Table:
+    visible = [column for column in table.columns if not column.hidden]
+    try:
+        cells = zip(*_first_rows(connection, table, visible, rows), strict=True)
+        samples = {c.name: _most_frequent(values) for c, values in zip(visible, cells)}
+    except sqlite3.Error:
+        # A value too long to read, a generated column that fails, a damaged page: each
+        # column for itself, up to where it fails.
+        samples = {}
+        for column in visible:
+            values = []
+            with contextlib.suppress(sqlite3.Error):
+                for (value,) in _first_rows(connection, table, [column], rows):
+                    values.append(value)
+            samples[column.name] = _most_frequent(values)
+    columns = tuple(
+        dataclasses.replace(column, samples=samples[column.name])
+        if samples.get(column.name)
+        else column
+        for column in table.columns
+    )
+    return dataclasses.replace(table, columns=columns)
+
+
+def _first_rows(
+    connection: sqlite3.Connection, table: Table, columns: Sequence[Column], rows: int
+) -> Iterator[tuple[object, ...]]:
+    size = 0
+    names = ", ".join(quote(column.name) for column in columns)
+    for row in connection.execute(f"SELECT {names} FROM {quote(table.name)} LIMIT {rows}"):
+        yield row
+        size += sum(len(cell) for cell in row if isinstance(cell, (str, bytes)))
+        if size > SAMPLE_TABLE_BYTES:
+            break
+
+
+def _most_frequent(values: Iterable[object]) -> tuple[str, ...]:
+    """The commonest values as text; among equals, those that were stored first."""
+    found = []
+    for value, _ in Counter(values).most_common():
+        if isinstance(value, str):
+            # Not printable: control characters, or bytes that were no UTF-8 (U+FFFD).
+            if not (0 < len(value) <= SAMPLE_CHARACTERS and value.strip()):
+                continue
+            if not value.isprintable() or "\ufffd" in value:
+                continue
+        elif isinstance(value, (int, float)):
+            value = str(value)
+        else:
+            continue
+        found.append(value)
+        if len(found) == SAMPLES:
+            break
+    return tuple(found)
+
+
+# --- row counts -------------------------------------------------------------------
+
+
+def _with_row_counts(connection: sqlite3.Connection, tables: list[Table]) -> list[Table]:
+    """Add exact row counts, small tables first, until the time is used up.
+
+    The order comes from max(rowid), which SQLite finds without a scan; it is not a count.
+    """
+    deadline = time.monotonic() + COUNT_SECONDS
+    connection.set_progress_handler(lambda: int(time.monotonic() > deadline), 10_000)
+    counts: dict[str, int] = {}
+    try:
+        plain = [table.name for table in tables if table.kind == "table"]
+        likely = {name: _highest_rowid(connection, name) for name in plain}
+        for name in sorted(plain, key=lambda name: likely[name]):
+            # Not a bare count(*): that is one long step which nothing can stop.
+            (counts[name],) = connection.execute(
+                f"SELECT count(*) FROM (SELECT 1 FROM {quote(name)} LIMIT -1)"
+            ).fetchone()
+    except sqlite3.Error:
+        pass  # out of time, or a damaged page: the other counts stay unknown
+    finally:
+        connection.set_progress_handler(None, 0)
+    return [dataclasses.replace(table, row_count=counts.get(table.name)) for table in tables]
+
+
+def _highest_rowid(connection: sqlite3.Connection, name: str) -> int:
+    try:
+        (highest,) = connection.execute(f"SELECT max(rowid) FROM {quote(name)}").fetchone()
+    except sqlite3.OperationalError:  # WITHOUT ROWID
+        return 0
+    return highest if isinstance(highest, int) else 0
+
+
+# --- fingerprint ------------------------------------------------------------------
+
+
+def _fingerprint(tables: Iterable[Table]) -> str:
+    """SHA-256 of everything but the row counts, which no prompt shows."""
+    shown = [dataclasses.asdict(dataclasses.replace(table, row_count=None)) for table in tables]
+    text = json.dumps(shown, ensure_ascii=True, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

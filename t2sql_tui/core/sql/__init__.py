@@ -1,0 +1,1 @@
+"""SQL as text and as a tree."""
