@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+if TYPE_CHECKING:
+    from sqlglot import exp
 
 # --- the database -----------------------------------------------------------------
 
@@ -148,22 +151,29 @@ class GenerationSettings:
     constrained: bool = False
 
 
+#: What the constructor of CheckedQuery asks for. `core/sql/check.py` imports it and nothing
+#: else does (tests/core/test_types.py), so that whoever holds a CheckedQuery has checked SQL.
+CHECK_KEY: Final = object()
+
+
 @dataclass(frozen=True, slots=True)
 class CheckedQuery:
-    """One SELECT that parsed, names only what exists, and that SQLite can prepare.
+    """One SELECT that names only what exists and that SQLite can prepare.
 
-    Only `check.py` makes it: the constructor wants its key. `run()` takes nothing else.
+    Only `core/sql/check.py` makes it: the constructor wants its key. `run()` takes nothing else.
+
+    `tree` is sqlglot's tree of `sql`, None where sqlglot's grammar is narrower than SQLite's.
+    It is shared by all who read the query: copy it before changing it.
     """
 
     sql: str
     columns: tuple[str, ...]
     tables: tuple[str, ...]
     key: object = field(repr=False, compare=False)
+    tree: exp.Expression | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        from t2sql_tui.core.sql.check import _KEY  # the only holder; see check()
-
-        if self.key is not _KEY:
+        if self.key is not CHECK_KEY:
             raise TypeError("CheckedQuery is made by t2sql_tui.core.sql.check.check() alone")
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from t2sql_tui.core.answers.rewrites.joins import fans_out, has_unlinked_join, rows_once
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
 from t2sql_tui.core.prompting.schema_linking import ignored, unsaid, words
-from t2sql_tui.core.sql.check import check, parse
+from t2sql_tui.core.sql.check import check
+from t2sql_tui.core.sql.tree import parse
 from t2sql_tui.core.types import (
     Candidate,
     CheckedQuery,

@@ -14,15 +14,22 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from t2sql_tui.core.types import CheckedQuery, Column, Problem, Rejection, Schema, Table
+from t2sql_tui.core.sql.tree import parse, scopes
+from t2sql_tui.core.types import (
+    CHECK_KEY,
+    CheckedQuery,
+    Column,
+    Problem,
+    Rejection,
+    Schema,
+    Table,
+)
 
 if TYPE_CHECKING:
     from sqlglot import exp
     from sqlglot.optimizer.scope import Scope
 
     from t2sql_tui.core.database.database import Database
-
-_KEY = object()  # what makes a CheckedQuery; nothing else may hold it
 
 _SHOWN = 12  # names listed in one message
 
@@ -52,7 +59,8 @@ def check(sql: str, database: Database) -> CheckedQuery | Rejection:
     tree = parse(statement)
     if '"' in statement and (misspelled := _misspelled_in_quotes(tree, database.schema)):
         return Rejection(statement, misspelled)
-    return CheckedQuery(statement, columns, _tables_of(statement, tree, database.schema), _KEY)
+    tables = _tables_of(statement, tree, database.schema)
+    return CheckedQuery(statement, columns, tables, CHECK_KEY, tree)
 
 
 def _reject(sql: str, kind: str, message: str) -> Rejection:
@@ -131,17 +139,6 @@ def _not_a_query(statement: str) -> Problem | None:
     return Problem("syntax", f"This is not SQL: it begins with {word!r}. Write one SELECT.")
 
 
-def parse(statement: str) -> exp.Expression | None:
-    """sqlglot's tree, or None where its grammar is narrower than SQLite's."""
-    import sqlglot  # 0.1 s: not for `--help`
-    from sqlglot.errors import SqlglotError
-
-    try:
-        return sqlglot.parse_one(statement, read="sqlite")
-    except (SqlglotError, RecursionError, ValueError, AttributeError, TypeError, KeyError):
-        return None  # the last four: what sqlglot's parser raises on some malformed input
-
-
 def _tables_of(statement: str, tree: exp.Expression | None, schema: Schema) -> tuple[str, ...]:
     """The stored tables and views that a statement names, as stored, in order."""
     from sqlglot import exp
@@ -154,17 +151,6 @@ def _tables_of(statement: str, tree: exp.Expression | None, schema: Schema) -> t
         names = [table.name for table in tree.find_all(exp.Table)]
         found = [schema.table(name) for name in names if name.lower() not in ctes]
     return tuple(dict.fromkeys(table.name for table in found if table))
-
-
-def _scopes(tree: exp.Expression | None) -> list[Scope]:
-    """Every SELECT of a statement with its sources, innermost first; none if in doubt."""
-    from sqlglot.errors import SqlglotError
-    from sqlglot.optimizer.scope import traverse_scope
-
-    try:
-        return list(traverse_scope(tree)) if tree is not None else []
-    except (SqlglotError, RecursionError):
-        return []
 
 
 # --- from SQLite's words to problems ----------------------------------------------
@@ -284,7 +270,7 @@ def _ambiguous(name: str, tree: exp.Expression | None, schema: Schema) -> Proble
     owners = tuple(
         dict.fromkeys(
             f"{alias}.{name}"
-            for scope in _scopes(tree)
+            for scope in scopes(tree)
             for alias, source in scope.sources.items()
             if (table := schema.table(_table_name(source))) and _has(table, name)
         )
@@ -339,7 +325,7 @@ def _unknown_names(tree: exp.Expression | None, schema: Schema) -> tuple[Problem
     and unknown tables, and of double-quoted names, which SQLite takes for strings.
     """
     problems: dict[Problem, None] = {}
-    for scope in _scopes(tree):
+    for scope in scopes(tree):
         for source in scope.sources.values():
             if (name := _table_name(source)) and schema.table(name) is None:
                 if not name.lower().startswith(("pragma_", "sqlite_", "json_", "dbstat")):
@@ -359,7 +345,7 @@ def _misspelled_in_quotes(tree: exp.Expression | None, schema: Schema) -> tuple[
     from sqlglot import exp
 
     problems: dict[Problem, None] = {}
-    for scope in _scopes(tree):
+    for scope in scopes(tree):
         if not isinstance(scope.expression, exp.Select):
             continue
         group, order = scope.expression.args.get("group"), scope.expression.args.get("order")

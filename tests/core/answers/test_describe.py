@@ -14,8 +14,8 @@ from t2sql_tui.core.answers.describe import (
     summary,
     tell_apart,
 )
-from t2sql_tui.core.sql.check import _KEY
 from t2sql_tui.core.types import (
+    CHECK_KEY,
     Answer,
     Candidate,
     CheckedQuery,
@@ -30,7 +30,7 @@ ROWS = QueryResult(("n",), ((1,), (2,)))
 WIDER = QueryResult(("name", "n"), (("b", 2), ("a", 1)))
 
 
-CHECKED = CheckedQuery("SELECT 1", ("1",), (), _KEY)
+CHECKED = CheckedQuery("SELECT 1", ("1",), (), CHECK_KEY)
 
 
 def reading(votes: int, signs: tuple[Sign, ...] = (), result: QueryResult | None = ROWS) -> Reading:

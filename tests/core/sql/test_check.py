@@ -193,7 +193,15 @@ def test_what_sqlglot_cannot_parse_is_left_to_sqlite(
     verdict = check("SELECT name FROM singer", database)
     assert isinstance(verdict, CheckedQuery)
     assert verdict.tables == ("singer",)
+    assert verdict.tree is None
     assert "nme" in check("SELECT nme FROM singer", database).message
+
+
+def test_a_checked_query_carries_its_tree(database: Database) -> None:
+    verdict = check("SELECT name FROM singer;", database)
+    assert isinstance(verdict, CheckedQuery)
+    assert verdict.tree is not None
+    assert verdict.tree.sql(dialect="sqlite") == "SELECT name FROM singer"
 
 
 def test_nothing_runs(database: Database) -> None:

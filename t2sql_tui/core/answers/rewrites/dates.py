@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
 from t2sql_tui.core.identifiers import quote_identifier
-from t2sql_tui.core.sql.check import check, parse
+from t2sql_tui.core.sql.check import check
+from t2sql_tui.core.sql.tree import parse
 from t2sql_tui.core.types import Candidate, CheckedQuery, Limits, ShouldStop
 
 if TYPE_CHECKING:

@@ -94,7 +94,7 @@ def test_the_path_of_the_keys_is_taken(sql: str, row, through: str, clinic) -> N
 def found_selects(sql: str):
     from sqlglot import exp
 
-    from t2sql_tui.core.sql.check import parse
+    from t2sql_tui.core.sql.tree import parse
 
     return parse(sql).find_all(exp.Select)
 
