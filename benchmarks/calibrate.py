@@ -15,16 +15,10 @@ from benchmarks.datasets import DataError
 from benchmarks.decodings import described
 from benchmarks.metrics.calibration import BINS, calibration
 from benchmarks.runner import predictions_sha256
-from benchmarks.suites import SUITES
+from benchmarks.suites import suite_role, suites_for
 from t2sql_tui.core.answers.confidence import probability
 
 Line = Mapping[str, Any]
-
-#: The suites that may be fitted on. Folders of a person's own ("spider-format:DIR") may be,
-#: too; every other suite is for measuring, or is what recipes train on. The second asks in
-#: synonyms, as people do who do not know the schema's names: a fit on both does not expect
-#: that an answer is right because Spider's own questions repeat those names.
-FITTED = ("spider-train-holdout", "spider-syn-holdout")
 
 #: Half the weight of the squared norm of the (standardised) weights, in nats. Twenty features
 #: are many for 1,668 answers of which 303 are wrong: on databases left out, 100 gives the least
@@ -78,10 +72,15 @@ def calibrated(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _refuse(run: Mapping[str, Any], first: Mapping[str, Any]) -> None:
     identity = run["info"]["identity"]
-    if identity["suite"] in SUITES and identity["suite"] not in FITTED:
+    # A folder of a person's own has no role and may be fitted on. spider-syn-holdout asks in
+    # synonyms, as people do who do not know the schema's names: a fit on both does not expect
+    # that an answer is right because Spider's own questions repeat those names.
+    role = suite_role(identity["suite"])
+    if role not in (None, "choose"):
         raise DataError(
-            f"{run['name']} is a run of {identity['suite']}, on which nothing may be fitted.",
-            f"Run {' or '.join(FITTED)} instead.",
+            f"{run['name']} is a run of {identity['suite']}, on which nothing may be fitted "
+            f"(its role is '{role}').",
+            f"Run {' or '.join(suites_for('choose'))} instead.",
         )
     if "schema" in identity:
         raise DataError(

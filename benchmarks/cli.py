@@ -123,10 +123,10 @@ def list_suites(data: Path | None) -> None:
             here = f"{len(dataset.examples):,} questions, {len(dataset.files):,} databases"
         except T2SQLError:
             here = f"not here: benchmarks fetch {suite.fetch}" if suite.fetch else "not here"
-        rows.append((suite.name, suite.title, here, suite.note))
-    rows += [(f"{kind}:DIR", "Any folder in that layout", "", "") for kind in FORMATS]
-    headers = ("suite", "what", "data", "remark")
-    click.echo(tabulate(rows, headers, tablefmt="simple", maxcolwidths=(None, 32, 30, 40)))
+        rows.append((suite.name, suite.role, suite.title, here, suite.note))
+    rows += [(f"{kind}:DIR", "", "Any folder in that layout", "", "") for kind in FORMATS]
+    headers = ("suite", "role", "what", "data", "remark")
+    click.echo(tabulate(rows, headers, tablefmt="simple", maxcolwidths=(None, None, 32, 30, 40)))
 
 
 @main.command()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from benchmarks.datasets import (
     DataError,
@@ -52,14 +53,24 @@ HOLDOUT_DATABASES: frozenset[str] = frozenset(
 SPIDER_SYN = Path("spider-syn", "train_spider.json")
 
 
+# What a suite may be used for; the trainer and `benchmarks calibrate` obey it.
+# measure: finished models are measured on it; nothing is trained, chosen or fitted on it.
+# choose:  prompts, hyperparameters and the confidence are chosen and fitted on it.
+# train:   models are trained on it.
+Role = Literal["measure", "choose", "train"]
+
+
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """`folder` is its place under the data folder ("" where it needs none), `read(folder)`
-    makes the data set. `note` is what a reader of its numbers must know, `fetch` the name
-    that `benchmarks fetch` has for its data."""
+    """A named data set and what it may be used for.
+
+    `folder` is the data set's folder under the data folder ("" where it needs none),
+    `read(folder)` reads the data set from there. `note` is what a reader of its numbers must
+    know, `fetch` the name that `benchmarks fetch` has for its data."""
 
     name: str
     title: str
+    role: Role
     folder: str
     read: Callable[[Path], Dataset]
     note: str = ""
@@ -72,6 +83,7 @@ SUITES: dict[str, Suite] = {
         Suite(
             "spider-dev",
             "Spider 1.0 dev",
+            "measure",
             "spider",
             read_spider,
             "For measuring only: nothing may be tuned on it.",
@@ -80,6 +92,7 @@ SUITES: dict[str, Suite] = {
         Suite(
             "spider-test",
             "Spider 1.0 test (released 2024)",
+            "measure",
             "spider",
             lambda d: read_spider(
                 d, ("test.json",), tables="test_tables.json", databases="test_database"
@@ -90,6 +103,7 @@ SUITES: dict[str, Suite] = {
         Suite(
             "spider-train-holdout",
             "20 of Spider's train databases, set aside",
+            "choose",
             "spider",
             lambda d: read_spider(d, ("train_spider.json",), only=HOLDOUT_DATABASES),
             "For choosing prompts and hyperparameters.",
@@ -98,6 +112,7 @@ SUITES: dict[str, Suite] = {
         Suite(
             "spider-syn-holdout",
             "Those of their questions that Spider-Syn words anew",
+            "choose",
             "spider",
             lambda d: read_spider_syn(
                 read_spider(d, ("train_spider.json",), only=HOLDOUT_DATABASES),
@@ -109,6 +124,7 @@ SUITES: dict[str, Suite] = {
         Suite(
             "spider-train",
             "The rest of Spider's train questions",
+            "train",
             "spider",
             lambda d: read_spider(
                 d, ("train_spider.json", "train_others.json"), without=HOLDOUT_DATABASES
@@ -119,6 +135,7 @@ SUITES: dict[str, Suite] = {
         Suite(
             "demo",
             "The app's five sample databases",
+            "measure",
             "",
             lambda d: read_demo(cache_folder() / "demo"),
             "Small; a smoke test and a first impression.",
@@ -126,6 +143,7 @@ SUITES: dict[str, Suite] = {
         Suite(
             "gretel-test",
             "gretelai/synthetic_text_to_sql test, SELECTs",
+            "measure",
             "gretel",
             lambda d: read_gretel(
                 d, "synthetic_text_to_sql_test.snappy.parquet", cache_folder() / "gretel"
@@ -197,7 +215,23 @@ def load_suite(name: str, data: Path | None = None) -> Dataset:
     return suite.read(root)
 
 
+def suite_role(name: str) -> Role | None:
+    """The role of suite `name`; None for a folder of a person's own ("spider-format:DIR") and
+    for a name that is no suite."""
+    suite = SUITES.get(name)
+    return suite.role if suite else None
+
+
+def suites_for(role: Role) -> list[str]:
+    """The names of the suites with that role."""
+    return [suite.name for suite in SUITES.values() if suite.role == role]
+
+
 def find_suite(name: str) -> Suite:
+    """The suite of that name.
+
+    Raises: DataError, with the nearest name.
+    """
     if name in SUITES:
         return SUITES[name]
     from difflib import get_close_matches

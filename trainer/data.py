@@ -92,9 +92,6 @@ class Artefact:
 # --- sources ------------------------------------------------------------------------
 
 
-_MEASURED_ONLY = ("spider-dev", "spider-test", "gretel-test", "demo")
-
-
 def read_source(name: str, config: Config, *, quiet: bool = True) -> Dataset:
     """A suite of the benchmarks, or one of the training sets that no benchmark uses. What has to
     be generated first shows its progress unless `quiet`.
@@ -102,10 +99,10 @@ def read_source(name: str, config: Config, *, quiet: bool = True) -> Dataset:
     Raises: DataError.
     """
     from benchmarks.datasets import read_gretel, read_spider_syn
-    from benchmarks.suites import SPIDER_SYN, data_folder, load_suite
+    from benchmarks.suites import SPIDER_SYN, data_folder, load_suite, suite_role
     from benchmarks.suites import cache_folder as benchmark_cache
 
-    if name in _MEASURED_ONLY:
+    if suite_role(name) == "measure":
         raise DataError(
             f"{name} is for measuring finished models: a run must neither train nor choose by it.",
             "Measure while training on spider-train-holdout, and at the end with `trainer eval`.",

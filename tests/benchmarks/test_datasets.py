@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 from mini_spider import QUESTIONS, SHOP, build_database, write_spider
@@ -16,7 +17,14 @@ from benchmarks.datasets import (
     read_spider_syn,
     sample,
 )
-from benchmarks.suites import HOLDOUT_DATABASES, SUITES, load_suite
+from benchmarks.suites import (
+    HOLDOUT_DATABASES,
+    SUITES,
+    Role,
+    load_suite,
+    suite_role,
+    suites_for,
+)
 
 
 def test_spider_layout(spider):
@@ -243,5 +251,9 @@ def test_dev_is_the_official_one(data_dir):
     assert findings["tables.json"] == "the official file"
 
 
-def test_every_suite_has_a_title():
+def test_every_suite_has_a_title_and_a_role():
     assert all(suite.title and suite.name == name for name, suite in SUITES.items())
+    assert suites_for("choose") == ["spider-train-holdout", "spider-syn-holdout"]
+    assert suites_for("train") == ["spider-train"]
+    assert {suite_role(name) for name in SUITES} == set(get_args(Role))
+    assert suite_role("spider-format:mine") is None
