@@ -107,10 +107,12 @@ def _rename_aliases(tree) -> None:
     starts again at T1. Where one reads a table of its outer query, all names stay."""
     from sqlglot import exp
 
+    from t2sql_tui.core.sql.tree import from_clause
+
     renamed: dict[int, str] = {}  # id of a column node -> its new table
     aliases = []
     for select in reversed(list(tree.find_all(exp.Select))):  # inner ones first
-        sources = [select.args.get("from_"), *(select.args.get("joins") or [])]
+        sources = [from_clause(select), *(select.args.get("joins") or [])]
         named = {s.this.alias_or_name.lower(): s.this for s in sources if s is not None}
         new = {}
         for old, source in named.items():

@@ -8,6 +8,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from t2sql_tui.core.sql.tree import from_clause
 from t2sql_tui.core.types import Schema
 
 # Beside its own errors sqlglot's parser lets a few others out on malformed input.
@@ -52,8 +53,7 @@ def owner(column: exp.Column, schema: Schema) -> str | None:
 
 def _sources(select: exp.Select) -> Iterator[tuple[str, str]]:
     """(alias, table) of the tables in FROM and JOIN."""
-    # sqlglot renamed the argument in version 28.
-    clause = select.args.get("from_") or select.args.get("from")
+    clause = from_clause(select)
     sources = [clause.this] if clause else []
     sources += [join.this for join in select.args.get("joins") or ()]
     for source in sources:

@@ -16,6 +16,7 @@ from sqlglot.errors import SqlglotError
 
 from t2sql_tui.core.answers.rewrites.dates import turned_date
 from t2sql_tui.core.identifiers import quote_identifier
+from t2sql_tui.core.sql.tree import from_clause
 from t2sql_tui.core.types import CheckedQuery, Schema
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def _name_tables(tree: exp.Expression) -> None:
 
 def _sources(select: exp.Select) -> list[exp.Expression]:
     """What a SELECT reads directly: tables and inner queries."""
-    first = select.args.get("from_") or select.args.get("from")
+    first = from_clause(select)
     joined = [join.this for join in select.args.get("joins") or ()]
     return ([first.this] if first else []) + joined
 
@@ -200,7 +201,7 @@ def _set_operation(query: exp.SetOperation) -> list[Step]:
 
 def _select(select: exp.Select) -> list[Step]:
     steps = []
-    source = select.args.get("from_") or select.args.get("from")
+    source = from_clause(select)
     if source:
         steps.append(_source("Reads", source.this))
     for join in select.args.get("joins") or ():

@@ -13,7 +13,7 @@ from t2sql_tui.core.answers.rewrites.joins import fans_out, has_unlinked_join, r
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
 from t2sql_tui.core.prompting.schema_linking import ignored, unsaid, words
 from t2sql_tui.core.sql.check import check
-from t2sql_tui.core.sql.tree import parse
+from t2sql_tui.core.sql.tree import from_clause, parse
 from t2sql_tui.core.types import (
     Candidate,
     CheckedQuery,
@@ -233,7 +233,7 @@ def _unused_tables(select: exp.Select) -> list[str]:
     from sqlglot import exp
 
     joins = select.args.get("joins") or []
-    source = select.args.get("from_") or select.args.get("from")
+    source = from_clause(select)
     if not joins or source is None or any(join.side for join in joins):
         return []
     tables = [source.this, *(join.this for join in joins)]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
 from t2sql_tui.core.identifiers import quote_identifier
 from t2sql_tui.core.sql.check import check
-from t2sql_tui.core.sql.tree import parse
+from t2sql_tui.core.sql.tree import from_clause, parse
 from t2sql_tui.core.types import Candidate, CheckedQuery, Limits, Schema, ShouldStop, Table
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def _joined(select: exp.Select, schema: Schema) -> dict[str, tuple[exp.Table, Ta
     """The tables of FROM by what they are called; none where something else stands there."""
     from sqlglot import exp
 
-    source = select.args.get("from_") or select.args.get("from")
+    source = from_clause(select)
     nodes = [source.this, *(join.this for join in select.args.get("joins") or ())] if source else []
     stored = {}
     for node in nodes:
@@ -243,7 +243,7 @@ def _rejoin(
     if not isinstance(join.this, exp.Table) or not isinstance(join.args["on"], exp.EQ):
         return ""
     joins = select.args["joins"]
-    source = select.args.get("from_") or select.args.get("from")
+    source = from_clause(select)
     before = [source.this, *(other.this for other in joins[: joins.index(join)])]
     stored = {t.alias_or_name.lower(): t.name for t in before if isinstance(t, exp.Table)}
     everywhere = {t.name.lower() for t in select.find_all(exp.Table)}
