@@ -122,8 +122,21 @@ def repair(path: Path) -> bool:
     return True
 
 
+#: Names of features (core.answers.confidence) in lines written before December 2026, and today's.
+FORMER_FEATURES = {
+    "ignored_share": "unused_share",
+    "mended": "rewritten",
+    "unsaid": "unmet_phrases",
+    **{
+        f"sign {kind}": f"warning {kind}"
+        for kind in ["error", "timeout", "empty", "all-null", "cross-product", "unused-join", "unlinked-join", "fan-out"]
+    },
+}
+
+
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a predictions.jsonl, each with an id of its own.
+    """The lines of a predictions.jsonl, each with an id of its own, their features under
+    today's names.
 
     Raises: DataError.
     """
@@ -145,6 +158,11 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                     f"Line {number} of {path} repeats the id '{id_}'.", "Delete one of the two."
                 )
             seen.add(id_)
+            if "features" in line:
+                line["features"] = {
+                    FORMER_FEATURES.get(name, name): value
+                    for name, value in line["features"].items()
+                }
             yield line
 
 
@@ -356,9 +374,9 @@ def predict(
                 "sql": r.candidate.sql,
                 "votes": r.votes,
                 "share": r.share,
-                "signs": list(r.signs),
-                "ignored": list(r.ignored),
-                "unsaid": list(r.unsaid),
+                "warnings": list(r.warnings),
+                "unused_words": list(r.unused_words),
+                "unmet_phrases": list(r.unmet_phrases),
             }
             for r in answer.readings
         ]

@@ -179,7 +179,7 @@ def open(
     "--json",
     "as_json",
     is_flag=True,
-    help="Print one JSON object: SQL, confidence, readings, signs of error; with --run, rows.",
+    help="Print one JSON object: SQL, confidence, readings and their warnings; with --run, rows.",
 )
 @_compare_option("one is chosen")
 @_model_options
@@ -373,9 +373,9 @@ def _as_json(answer, result=None) -> str:
                 "sql": reading.candidate.sql,
                 "votes": reading.votes,
                 "share": reading.share,
-                "signs": reading.signs,
-                "ignored": reading.ignored,
-                "unsaid": reading.unsaid,
+                "warnings": reading.warnings,
+                "unused_words": reading.unused_words,
+                "unmet_phrases": reading.unmet_phrases,
                 "row_count": reading.result and len(reading.result.rows),
                 "truncated": bool(reading.result and reading.result.truncated),
             }

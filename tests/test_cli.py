@@ -163,7 +163,7 @@ def test_json_carries_the_readings_and_with_run_the_rows(shop: Path, model_says)
     # Of the default model a confidence was fitted.
     assert found["sql"] == NAMES and 0 < found["confidence"] < 1
     first, second = found["readings"]
-    assert (first["votes"], first["row_count"], first["signs"]) == (2, 2, [])
+    assert (first["votes"], first["row_count"], first["warnings"]) == (2, 2, [])
     assert second["sql"] == UPPER and "rows" not in found
     found = json.loads(ask(str(shop), "names?", "--json", "--run", "--limit", "1").stdout)
     assert (found["rows"], found["truncated"]) == ([{"name": "Ada"}], True)

@@ -123,7 +123,7 @@ def _compare(
         should_stop=should_stop,
     )
     best = readings[0]
-    if "empty" in best.signs:
+    if "empty" in best.warnings:
         stored = with_stored_values(best, database, question, should_stop)
         if stored:
             return (stored, replace(best, votes=0, share=0.0), *readings[1:])

@@ -212,8 +212,8 @@ class Candidate:
     """One answer: the raw text, the SQL in it, and what the check said of it.
 
     `logprob` is the sum of the log-probabilities of the generated tokens, or None
-    where the backend does not measure it. `mended` says, in sentences, in what
-    `sql` is no longer what the model wrote.
+    where the backend does not measure it. `rewrites` are sentences on what
+    was changed in `sql` after the model wrote it.
     """
 
     text: str
@@ -221,7 +221,7 @@ class Candidate:
     logprob: float | None = None
     tokens: int = 0
     verdict: CheckedQuery | Rejection | None = None
-    mended: tuple[str, ...] = ()
+    rewrites: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +340,8 @@ class QueryResult:
     elapsed: float = 0.0
 
 
-Sign = Literal[
+#: What suggests that a SQL is wrong; `core.answers.describe` has a sentence for each.
+WarningKind = Literal[
     "error",
     "timeout",
     "empty",
@@ -357,25 +358,25 @@ class Reading:
     """One reading of a question: the candidates whose rows are the same.
 
     `candidate` is the likeliest of them, `votes` how many they are, `share` their part of
-    the probability of all candidates (0 to 1), `signs` what suggests that the SQL is wrong.
-    `ignored` are words and values of the question that name something in the file which the
-    SQL makes no use of, `ignored_share` their part (0 to 1) of all that do, rare ones counting
-    more; `unsaid` are phrases ("never", "at most 2") for which it has nothing of what SQL says.
-    `result` holds the first rows; None where the SQL was not run or failed. `replaced` are
-    texts that nothing stored equals, with the nearest stored ones that stand in their place;
-    the SQL as it was written is then a reading of its own, without votes; so is one that takes
-    each row once where a join repeats what the best adds up.
+    the probability of all candidates (0 to 1), `warnings` what suggests that the SQL is wrong.
+    `unused_words` are words and stored values of the question that name something in the file
+    and that the SQL does not use, `unused_share` their share (0 to 1) of all such words, rare
+    ones counting more; `unmet_phrases` are phrases of the question ("never", "at most 2") for
+    which the SQL has no construction. `result` holds the first rows; None where the SQL was not
+    run or failed. `replaced` are pairs of a text that no row holds and the nearest stored value
+    that replaces it in the SQL. A reading made by a rewrite of another, and the original of a
+    reading with `replaced`, have no votes.
     """
 
     candidate: Candidate
     votes: int = 1
     share: float = 1.0
-    signs: tuple[Sign, ...] = ()
+    warnings: tuple[WarningKind, ...] = ()
     result: QueryResult | None = None
     replaced: tuple[tuple[str, str], ...] = ()
-    ignored: tuple[str, ...] = ()
-    ignored_share: float = 0.0
-    unsaid: tuple[str, ...] = ()
+    unused_words: tuple[str, ...] = ()
+    unused_share: float = 0.0
+    unmet_phrases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

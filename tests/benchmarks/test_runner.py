@@ -47,6 +47,19 @@ def test_lines_hold_all_that_the_issue_asks_for(spider, tmp_path):
     assert all(line["score"]["correct"] for line in lines.values())
 
 
+def test_features_of_old_lines_have_todays_names(tmp_path):
+    old = {"share": 1.0, "sign fan-out": 1.0, "ignored_share": 0.5, "unsaid": 2.0, "mended": 0.0}
+    (tmp_path / PREDICTIONS).write_text(json.dumps({"id": "a", "features": old}) + "\n")
+    (line,) = read_lines(tmp_path / PREDICTIONS)
+    assert line["features"] == {
+        "share": 1.0,
+        "warning fan-out": 1.0,
+        "unused_share": 0.5,
+        "unmet_phrases": 2.0,
+        "rewritten": 0.0,
+    }
+
+
 def test_questions_on_one_database_follow_each_other(spider, tmp_path):
     backend, _ = go(spider, tmp_path)
     prefixes = [prompt.prefix for prompt in backend.prompts]
@@ -219,8 +232,8 @@ def test_a_line_holds_what_a_confidence_is_fitted_on(spider, tmp_path, monkeypat
     assert line["features"] == features(answers[0])
     assert line["features"]["votes"] == pytest.approx(2 / 3)
     best, other = line["readings"]
-    assert (best["sql"], best["votes"], best["signs"], best["right"]) == (gold, 2, [], True)
-    assert (other["votes"], other["signs"], other["right"]) == (1, ["empty"], False)
+    assert (best["sql"], best["votes"], best["warnings"], best["right"]) == (gold, 2, [], True)
+    assert (other["votes"], other["warnings"], other["right"]) == (1, ["empty"], False)
     assert best["share"] + other["share"] == pytest.approx(1)
     assert [c["right"] for c in line["candidates"]] == [False, True, True]
 

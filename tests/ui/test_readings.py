@@ -33,14 +33,14 @@ def model(monkeypatch: pytest.MonkeyPatch):
         def fake(question, database, backend, settings, **options):
             answer = ask(question, database, backend, settings, **options)
             readings = []
-            for sql, votes, *signs in found:
+            for sql, votes, *warnings in found:
                 query = check(sql, database)
                 assert isinstance(query, CheckedQuery), query.message
                 result: QueryResult | None = None
-                if not {"error", "timeout"} & set(signs):
+                if not {"error", "timeout"} & set(warnings):
                     result = database.run(query, Limits(rows=rows))
                 candidate = Candidate(sql, sql, verdict=query)
-                readings.append(Reading(candidate, votes, votes / 4, tuple(signs), result))
+                readings.append(Reading(candidate, votes, votes / 4, tuple(warnings), result))
             return replace(
                 answer,
                 candidate=readings[0].candidate,

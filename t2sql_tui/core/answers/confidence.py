@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.catalog import load_catalog, models_source
-from t2sql_tui.core.types import Answer, CheckedQuery, ModelSpec, Sign
+from t2sql_tui.core.types import Answer, CheckedQuery, ModelSpec, WarningKind
 
 CONFIDENCE = "confidence.json"
 
@@ -27,8 +27,8 @@ def features(answer: Answer) -> dict[str, float]:
 
     `share` and `votes` are the best reading's part of the probability and of the candidates,
     `margin` is how far its share is above the runner-up's (1 where there is none),
-    `ignored_share` what of the question it makes no use of (the schema match), `unsaid` how
-    many of its phrases SQL has nothing for.
+    `unused_share` the share of the question that its SQL does not use (the schema match),
+    `unmet_phrases` how many phrases of the question its SQL has no construction for.
     """
     best, last = answer.candidate, answer.generations[-1] if answer.generations else None
     found = {
@@ -36,7 +36,7 @@ def features(answer: Answer) -> dict[str, float]:
         "selects": float(len(re.findall(r"\bselect\b", best.sql, re.IGNORECASE))),
         "tables": float(len(answer.query.tables)) if answer.query else 0.0,
         "repaired": float(len(answer.generations) > 1),
-        "mended": float(bool(best.mended)),
+        "rewritten": float(bool(best.rewrites)),
     }
     if best.logprob is not None and best.tokens:
         found["logprob"] = best.logprob
@@ -50,9 +50,11 @@ def features(answer: Answer) -> dict[str, float]:
         found["margin"] = first.share - others[0].share if others else 1.0
         found["votes"] = first.votes / sum(reading.votes for reading in answer.readings)
         found["readings"] = float(len(answer.readings))
-        found["ignored_share"] = first.ignored_share
-        found["unsaid"] = float(len(first.unsaid))
-        found |= {f"sign {sign}": float(sign in first.signs) for sign in get_args(Sign)}
+        found["unused_share"] = first.unused_share
+        found["unmet_phrases"] = float(len(first.unmet_phrases))
+        found |= {
+            f"warning {kind}": float(kind in first.warnings) for kind in get_args(WarningKind)
+        }
     return found
 
 

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from t2sql_tui.core.types import Answer, CheckedQuery, QueryResult, Reading, Schema, Sign
+from t2sql_tui.core.types import Answer, CheckedQuery, QueryResult, Reading, Schema, WarningKind
 
 SURE = 0.9  # confidence from which an answer is called sure
 UNSURE = 0.5  # confidence under which the person is asked, or told of the doubt
 
 NAMED = 4  # words that are listed, at most
 
-SIGNS: dict[Sign, str] = {
+WARNINGS: dict[WarningKind, str] = {
     "error": "It fails when it runs.",
     "timeout": "It did not finish in the short time given to compare.",
     "empty": "It finds no rows.",
@@ -105,13 +105,13 @@ def asks_which(answer: Answer) -> bool:
 def changes(reading: Reading) -> list[str]:
     """A sentence for each thing in which the SQL is no longer what the model wrote."""
     texts = [f"No row holds '{text}': this looks for '{new}'." for text, new in reading.replaced]
-    return [*texts, *reading.candidate.mended]
+    return [*texts, *reading.candidate.rewrites]
 
 
-def doubts(reading: Reading) -> str:
-    """A sentence for each sign that the SQL is wrong."""
-    said = [SIGNS[sign] for sign in reading.signs]
-    if unused := (*reading.ignored, *reading.unsaid):
+def warnings_text(reading: Reading) -> str:
+    """A sentence for each warning, and one for what of the question the SQL does not use."""
+    said = [WARNINGS[kind] for kind in reading.warnings]
+    if unused := (*reading.unused_words, *reading.unmet_phrases):
         said.append(f"It makes no use of: {', '.join(unused[:NAMED])}.")
     return " ".join(said)
 
@@ -124,7 +124,7 @@ def summary(answer: Answer) -> str:
     sentences = [" · ".join(parts) + "."] if parts else []
     if answer.readings:
         sentences += changes(answer.readings[0])
-    if answer.readings and (said := doubts(answer.readings[0])):
+    if answer.readings and (said := warnings_text(answer.readings[0])):
         sentences.append(said)
         if is_unsure(answer) and len(choices(answer)) == 1:
             sentences.append("This database may not be able to answer the question.")

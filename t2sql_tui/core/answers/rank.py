@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from t2sql_tui.core.answers.rewrites.joins import fans_out, has_unlinked_join, rows_once
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
-from t2sql_tui.core.prompting.schema_linking import ignored, unsaid, words
+from t2sql_tui.core.prompting.schema_linking import unmet_phrases, unused_words, words
 from t2sql_tui.core.sql.check import check
 from t2sql_tui.core.sql.tree import from_clause, parse
 from t2sql_tui.core.types import (
@@ -22,8 +22,8 @@ from t2sql_tui.core.types import (
     Question,
     Reading,
     ShouldStop,
-    Sign,
     ValueMatch,
+    WarningKind,
 )
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 #: What one candidate may take while candidates are compared, and all of them together.
 LIMITS = Limits(rows=1000, seconds=1.0, bytes=8 * 1024 * 1024)
 SECONDS = 3.0
-#: What a sign costs, in units of log-probability: a reading with it must be exp(so much)
+#: What a warning costs, in units of log-probability: a reading with it must be exp(so much)
 #: times likelier to be preferred. Chosen on spider-train-holdout.
-COST: dict[Sign, float] = {
+COST: dict[WarningKind, float] = {
     "error": 100.0,
     "timeout": 4.0,
     "cross-product": 2.0,
@@ -46,10 +46,10 @@ COST: dict[Sign, float] = {
     "unlinked-join": 1.5,
     "fan-out": 1.0,
 }
-#: What it costs, in the same units, to make no use of anything that the question names, and to
-#: have nothing for a phrase of it.
-IGNORED = 3.0
-UNSAID = 2.5
+#: What it costs, in the same units, to use nothing that the question names, and to have no
+#: construction for one of its phrases.
+UNUSED_WORDS_COST = 3.0
+UNMET_PHRASE_COST = 2.5
 
 
 def read(
@@ -66,13 +66,13 @@ def read(
 
     A candidate counts by its probability; of `sampled` ones each counts once, because being
     drawn is what probability did for it. Takes SECONDS at most, however long they would run:
-    what there was no time for has the sign "timeout".
+    what there was no time for has the warning "timeout".
     """
     if not candidates:
         return ()
     top = max(candidate.logprob or 0.0 for candidate in candidates)
     groups: dict[object, list[tuple[Candidate, float]]] = {}
-    shown: dict[object, tuple[tuple[Sign, ...], QueryResult | None]] = {}
+    shown: dict[object, tuple[tuple[WarningKind, ...], QueryResult | None]] = {}
     known: dict[str, object] = {}
     ends = time.monotonic() + SECONDS
     for number, candidate in enumerate(candidates):
@@ -80,34 +80,36 @@ def read(
         spelling = _spelling(candidate.sql)
         if spelling not in known:
             left = min(LIMITS.seconds, ends - time.monotonic())
-            signs, result = _try(candidate, database, question, left, should_stop)
-            key = _rows_key(result) if result else (number, signs)
+            warnings, result = _try(candidate, database, question, left, should_stop)
+            key = _rows_key(result) if result else (number, warnings)
             known[spelling] = key
-            shown.setdefault(key, (signs, result))
+            shown.setdefault(key, (warnings, result))
         groups.setdefault(known[spelling], []).append((candidate, weight))
     total = sum(weight for group in groups.values() for _, weight in group)
     readings = []
     for key, group in groups.items():
-        signs, result = shown[key]
+        warnings, result = shown[key]
         share = sum(weight for _, weight in group) / total
         best = group[0][0]
         unused = _unused(best.sql, database, question, values) if result else ()
-        readings.append(Reading(best, len(group), share, signs, result, (), *unused))
+        readings.append(Reading(best, len(group), share, warnings, result, (), *unused))
     return tuple(sorted(readings, key=score, reverse=True))
 
 
 def score(reading: Reading) -> float:
-    """What readings are ranked by: the log of their share, less what their signs cost and
-    what they ignore and leave unsaid."""
-    cost = sum(COST[sign] for sign in reading.signs)
-    cost += IGNORED * reading.ignored_share + UNSAID * len(reading.unsaid)
+    """What readings are ranked by: the log of their share, less what their warnings, the
+    unused words and the unmet phrases of the question cost."""
+    cost = sum(COST[kind] for kind in reading.warnings)
+    cost += UNUSED_WORDS_COST * reading.unused_share + UNMET_PHRASE_COST * len(
+        reading.unmet_phrases
+    )
     return math.log(max(reading.share, 1e-30)) - cost
 
 
 def _unused(
     sql: str, database: Database, question: Question, values: Sequence[ValueMatch]
 ) -> tuple[tuple[str, ...], float, tuple[str, ...]]:
-    """What of the question `sql` does not use: `ignored`, `ignored_share` and `unsaid`."""
+    """`unused_words`, `unused_share` and `unmet_phrases` of a reading with this `sql`."""
     tree = parse(sql)
     if tree is None:
         return (), 0.0, ()
@@ -118,8 +120,8 @@ def _unused(
         tables = [database.schema.table(table.name) for table in tree.find_all(exp.Table)]
         names += [column.name for table in tables if table for column in table.columns]
     texts = [node.this for node in tree.find_all(exp.Literal) if node.is_string]
-    used = ignored(database.schema, question, values, names, texts)
-    return *used, unsaid(database.schema, question.text, sql)
+    used = unused_words(database.schema, question, values, names, texts)
+    return *used, unmet_phrases(database.schema, question.text, sql)
 
 
 def _try(
@@ -128,7 +130,7 @@ def _try(
     question: Question,
     seconds: float,
     should_stop: ShouldStop | None,
-) -> tuple[tuple[Sign, ...], QueryResult | None]:
+) -> tuple[tuple[WarningKind, ...], QueryResult | None]:
     query = candidate.verdict
     if not isinstance(query, CheckedQuery):
         return ("error",), None
@@ -140,8 +142,11 @@ def _try(
         return ("timeout",), None
     except DatabaseError:
         return ("error",), None
-    signs = *_signs_in_rows(result), *_signs_in_sql(query.sql, database, question, should_stop)
-    return signs, result
+    warnings = (
+        *_warnings_of_rows(result),
+        *_warnings_of_sql(query.sql, database, question, should_stop),
+    )
+    return warnings, result
 
 
 def _spelling(sql: str) -> str:
@@ -166,20 +171,20 @@ def _cell_key(value: object) -> str:
     return repr(value)
 
 
-# --- signs of a wrong query ---------------------------------------------------------
+# --- warnings ------------------------------------------------------------------------
 
 
-def _signs_in_rows(result: QueryResult) -> Iterator[Sign]:
+def _warnings_of_rows(result: QueryResult) -> Iterator[WarningKind]:
     if not result.rows:
         yield "empty"
     elif all(value is None for row in result.rows for value in row):
         yield "all-null"
 
 
-def _signs_in_sql(
+def _warnings_of_sql(
     sql: str, database: Database, question: Question, should_stop: ShouldStop | None
-) -> tuple[Sign, ...]:
-    """Signs of how tables are joined: side by side without a condition that links them, with one
+) -> tuple[WarningKind, ...]:
+    """Warnings about how tables are joined: side by side without a condition that links them, with one
     from which nothing is used and that the question does not name, as no key says, or so that
     what is added up is repeated."""
     tree = parse(sql)
@@ -189,21 +194,21 @@ def _signs_in_sql(
 
     selects = list(tree.find_all(exp.Select))
     asked = set(words(question.text))
-    signs: list[Sign] = []
+    warnings: list[WarningKind] = []
     if any(_is_cross_product(select) for select in selects):
-        signs.append("cross-product")
+        warnings.append("cross-product")
     elif any(
         not asked.issuperset(words(name))
         for select in selects
         if not _is_filter(select)
         for name in _unused_tables(select)
     ):
-        signs.append("unused-join")
+        warnings.append("unused-join")
     if any(has_unlinked_join(select, database.schema) for select in selects):
-        signs.append("unlinked-join")
+        warnings.append("unlinked-join")
     if any(fans_out(select, database, should_stop) for select in selects):
-        signs.append("fan-out")
-    return tuple(signs)
+        warnings.append("fan-out")
+    return tuple(warnings)
 
 
 def _is_cross_product(select: exp.Select) -> bool:
@@ -285,15 +290,15 @@ def with_rows_once(
     up rows that a join repeats: nobody but the person knows which is meant. As they are where
     there is no such SQL, or another has the same rows."""
     best, *others = readings
-    candidate = rows_once(best.candidate, database) if "fan-out" in best.signs else None
+    candidate = rows_once(best.candidate, database) if "fan-out" in best.warnings else None
     if candidate is None:
         return readings
-    signs, result = _try(candidate, database, question, LIMITS.seconds, should_stop)
+    warnings, result = _try(candidate, database, question, LIMITS.seconds, should_stop)
     known = [_rows_key(reading.result) for reading in readings if reading.result]
     if result is None or _rows_key(result) in known:
         return readings
     unused = _unused(candidate.sql, database, question, values)
-    return best, Reading(candidate, 0, 0.0, signs, result, (), *unused), *others
+    return best, Reading(candidate, 0, 0.0, warnings, result, (), *unused), *others
 
 
 def with_stored_values(
@@ -337,9 +342,9 @@ def with_stored_values(
         return None
     sql = tree.sql(dialect="sqlite")
     candidate = replace(reading.candidate, sql=sql, verdict=check(sql, database))
-    signs, result = _try(candidate, database, question, LIMITS.seconds, should_stop)
+    warnings, result = _try(candidate, database, question, LIMITS.seconds, should_stop)
     if result is None or not result.rows:
         return None
     return replace(
-        reading, candidate=candidate, signs=signs, result=result, replaced=tuple(replaced)
+        reading, candidate=candidate, warnings=warnings, result=result, replaced=tuple(replaced)
     )

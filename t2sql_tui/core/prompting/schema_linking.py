@@ -363,7 +363,7 @@ _PHRASES = tuple(
 _NAMES = re.compile(r"\bnames?\b", re.I), re.compile(r"name|title|\*", re.I)
 
 
-def ignored(
+def unused_words(
     schema: Schema,
     question: Question,
     values: Sequence[ValueMatch],
@@ -399,7 +399,7 @@ def ignored(
     return tuple(found), missed / total if total else 0.0
 
 
-def unsaid(schema: Schema, question: str, sql: str) -> tuple[str, ...]:
+def unmet_phrases(schema: Schema, question: str, sql: str) -> tuple[str, ...]:
     """The phrases of `question` ("never", "more than") for which `sql` has none of the
     constructions that SQL has for them, and "names" where the schema calls something so."""
     _, called = _NAMES

@@ -20,10 +20,10 @@ from t2sql_tui.core.answers.describe import (
     changes,
     choices,
     difference,
-    doubts,
     is_unsure,
     summary,
     tell_apart,
+    warnings_text,
 )
 from t2sql_tui.core.database.database import Database
 from t2sql_tui.core.types import Answer, CheckedQuery, Reading
@@ -201,13 +201,13 @@ class ReadingsPane(Vertical):
         version = self.versions[self.place]
         if version.reading is None:
             return "Your own SQL.", "o goes back to the model's", ""
-        warned = "warning" if version.reading.signs else ""
+        warned = "warning" if version.reading.warnings else ""
         if self.place or (self.asks and not self.asking):
             total = sum(reading.votes for reading in self.answer.readings)
             words = f"Reading {self.place + 1} of {readings}"
             votes = version.reading.votes  # none where no candidate says so as it stands
             words += f" ({votes} of {total} candidates). " if votes else ". "
-            words += " ".join([*changes(version.reading), doubts(version.reading)])
+            words += " ".join([*changes(version.reading), warnings_text(version.reading)])
             return words.strip(), "o shows the next", warned
         words = summary(self.answer)
         if self.asking:
@@ -260,7 +260,7 @@ class ReadingsPane(Vertical):
         if here is None:
             words = "Your own SQL; it has not been compared."
         elif here.result is None:
-            words = doubts(here) or "It was not run, so there are no rows to compare."
+            words = warnings_text(here) or "It was not run, so there are no rows to compare."
         elif other is None:
             words = "No other reading has rows to compare with."
         else:

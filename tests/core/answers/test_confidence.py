@@ -19,7 +19,7 @@ FITTED = {
     "intercept": 1.0,
     "features": {
         "logprob": {"weight": 2.0, "mean": -1.0, "scale": 0.5},
-        "sign empty": {"weight": -3.0, "mean": 0.0, "scale": 1.0},
+        "warning empty": {"weight": -3.0, "mean": 0.0, "scale": 1.0},
     },
 }
 
@@ -51,7 +51,7 @@ def test_features_of_a_single_answer(shop):
         "accepted": 1.0,
         "logprob": -2.0,
         "logprob_per_token": -0.25,
-        "mended": 0.0,
+        "rewritten": 0.0,
     }
 
 
@@ -65,8 +65,8 @@ def test_features_of_readings(shop):
     assert found["share"] == 0.7 and found["margin"] == pytest.approx(0.5)
     assert found["votes"] == 0.75 and found["readings"] == 2 and found["repaired"] == 1
     assert found["accepted"] == 0.5
-    signs = {name for name, value in found.items() if name.startswith("sign ") and value}
-    assert signs == {"sign empty", "sign unused-join"}
+    warnings = {name for name, value in found.items() if name.startswith("warning ") and value}
+    assert warnings == {"warning empty", "warning unused-join"}
     assert "logprob" not in found  # nothing measured it
     alone = features(replace(answer, readings=readings[:1]))
     assert alone["margin"] == alone["votes"] == 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from t2sql_tui.core.answers.describe import (
-    SIGNS,
+    WARNINGS,
     agreement,
     asks_which,
     certainty,
@@ -23,7 +23,7 @@ from t2sql_tui.core.types import (
     Question,
     Reading,
     Schema,
-    Sign,
+    WarningKind,
 )
 
 ROWS = QueryResult(("n",), ((1,), (2,)))
@@ -33,8 +33,10 @@ WIDER = QueryResult(("name", "n"), (("b", 2), ("a", 1)))
 CHECKED = CheckedQuery("SELECT 1", ("1",), (), CHECK_KEY)
 
 
-def reading(votes: int, signs: tuple[Sign, ...] = (), result: QueryResult | None = ROWS) -> Reading:
-    return Reading(Candidate("SELECT 1", verdict=CHECKED), votes, votes / 4, signs, result)
+def reading(
+    votes: int, warnings: tuple[WarningKind, ...] = (), result: QueryResult | None = ROWS
+) -> Reading:
+    return Reading(Candidate("SELECT 1", verdict=CHECKED), votes, votes / 4, warnings, result)
 
 
 def answer(*readings: Reading, confidence: float | None = None) -> Answer:
@@ -92,7 +94,7 @@ def test_a_single_doubtful_reading_may_mean_that_the_file_cannot_answer() -> Non
         "Read the SQL before you rely on it."
     )
     assert cannot not in summary(answer(reading(3, ("empty",)), reading(1), confidence=0.2))
-    assert summary(answer(reading(1, ("cross-product",)))) == SIGNS["cross-product"]
+    assert summary(answer(reading(1, ("cross-product",)))) == WARNINGS["cross-product"]
     assert summary(answer()) == ""
     assert summary(answer(confidence=0.95)) == "Sure (95 %)."
 

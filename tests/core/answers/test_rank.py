@@ -9,7 +9,7 @@ import pytest
 
 from t2sql_tui.backends.scripted import ScriptedBackend
 from t2sql_tui.core.answers import rank
-from t2sql_tui.core.answers.describe import doubts, summary
+from t2sql_tui.core.answers.describe import summary, warnings_text
 from t2sql_tui.core.ask import ask, judge
 from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.prompting.value_matching import find_values
@@ -48,7 +48,7 @@ def test_agreement_can_beat_the_likeliest(shop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sql", "sign"),
+    ("sql", "warning"),
     [
         ("SELECT nme FROM customer", "error"),
         ("SELECT name FROM customer WHERE id > 5", "empty"),
@@ -61,14 +61,14 @@ def test_agreement_can_beat_the_likeliest(shop) -> None:
         ),
     ],
 )
-def test_signs(shop, sql: str, sign: str) -> None:
+def test_warnings(shop, sql: str, warning: str) -> None:
     (reading,) = read(shop, sql)
-    assert reading.signs == (sign,)
+    assert reading.warnings == (warning,)
     best, _ = read(shop, sql, "SELECT name, city FROM customer", logprobs=[-1.0, -1.1])
-    assert best.signs == ()
+    assert best.warnings == ()
 
 
-def test_queries_without_a_fault_have_no_sign(shop) -> None:
+def test_queries_without_a_fault_have_no_warning(shop) -> None:
     for sql in (
         "SELECT name FROM customer, sale WHERE customer.id = sale.customer_id",
         "SELECT c.name, sum(s.price) FROM customer c JOIN sale s ON s.customer_id = c.id GROUP BY 1",
@@ -76,7 +76,7 @@ def test_queries_without_a_fault_have_no_sign(shop) -> None:
         "SELECT customer.name FROM customer NATURAL JOIN sale WHERE sale.price > 1",
     ):
         (reading,) = read(shop, sql)
-        assert reading.signs == (), sql
+        assert reading.warnings == (), sql
 
 
 JOINED = "customer JOIN sale ON sale.customer_id = customer.id"
@@ -91,10 +91,10 @@ def test_a_joined_table_that_filters_or_is_asked_for_is_used(shop) -> None:
         (f"SELECT DISTINCT customer.name FROM {JOINED}", "Which customers have sales?"),
     ):
         (reading,) = read(shop, sql, question=question)
-        assert "unused-join" not in reading.signs, sql
+        assert "unused-join" not in reading.warnings, sql
     left = f"SELECT customer.name FROM {JOINED} EXCEPT SELECT name FROM customer WHERE id = 1"
     (reading,) = read(shop, left, question="Who?")
-    assert reading.signs == ("unused-join",)
+    assert reading.warnings == ("unused-join",)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_a_joined_table_that_filters_or_is_asked_for_is_used(shop) -> None:
 )
 def test_rows_that_a_join_repeats_are_added_up_too_often(shop, sql: str, repeats: bool) -> None:
     (reading,) = read(shop, sql, question="customers and sales")
-    assert ("fan-out" in reading.signs) == repeats
-    assert ("more than once" in doubts(reading)) == repeats
+    assert ("fan-out" in reading.warnings) == repeats
+    assert ("more than once" in warnings_text(reading)) == repeats
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ def test_a_reading_that_takes_repeated_rows_once(shop, sql: str, once) -> None:
         return
     best, other, last = found
     assert (best, last) == readings
-    assert other.result.rows == once and other.votes == 0 and "fan-out" not in other.signs
-    assert other.candidate.mended == (
+    assert other.result.rows == once and other.votes == 0 and "fan-out" not in other.warnings
+    assert other.candidate.rewrites == (
         "Each row of customer counts once, whatever it is joined with.",
     )
     again = rank.with_rows_once(found, shop, Question("customers and sales"))
@@ -178,7 +178,7 @@ def test_repeated_rows_of_odd_tables(opened) -> None:
             "SELECT sum(seen.v) FROM seen JOIN x ON x.y = seen.k": False,  # not known
         }.items():
             (reading,) = read(database, sql)
-            assert ("fan-out" in reading.signs) == repeats, sql
+            assert ("fan-out" in reading.warnings) == repeats, sql
 
 
 def test_joins_that_no_key_says(opened) -> None:
@@ -192,7 +192,7 @@ def test_joins_that_no_key_says(opened) -> None:
         "INSERT INTO management VALUES (1, 1); INSERT INTO bonus VALUES (1, 5.0);"
         "INSERT INTO loose VALUES (1, 'x');"
     ) as database:
-        for sql, signs in {
+        for sql, warnings in {
             "SELECT name, title FROM head JOIN department ON head_id = department_id": (),  # whose?
             "SELECT h.name, d.title FROM head h JOIN department d ON h.head_id = d.department_id": (
                 "unlinked-join",
@@ -204,7 +204,7 @@ def test_joins_that_no_key_says(opened) -> None:
             "SELECT head.name, loose.note FROM head JOIN loose ON head.head_id = loose.number": (),
         }.items():
             (reading,) = read(database, sql)
-            assert reading.signs == signs, sql
+            assert reading.warnings == warnings, sql
 
 
 def test_an_endless_candidate_does_not_make_the_others_wait(shop, monkeypatch) -> None:
@@ -215,29 +215,29 @@ def test_an_endless_candidate_does_not_make_the_others_wait(shop, monkeypatch) -
     started = time.monotonic()
     best, late = read(shop, endless, "SELECT name FROM customer")
     assert time.monotonic() - started < 5
-    assert best.candidate.sql == "SELECT name FROM customer" and late.signs == ("timeout",)
+    assert best.candidate.sql == "SELECT name FROM customer" and late.warnings == ("timeout",)
     monkeypatch.setattr(rank, "SECONDS", 0.0)
-    assert [r.signs for r in read(shop, "SELECT 1", "SELECT 2")] == [("timeout",)] * 2
+    assert [r.warnings for r in read(shop, "SELECT 1", "SELECT 2")] == [("timeout",)] * 2
 
 
 def test_what_the_question_names_should_be_used(shop) -> None:
     name, city = "SELECT name FROM customer", "SELECT DISTINCT city FROM customer"
     best, other = read(shop, name, city, logprobs=[-1, -2], question="Which cities are there?")
-    assert (best.candidate.sql, best.ignored, best.ignored_share) == (city, (), 0)
-    assert (other.ignored, other.ignored_share) == (("city",), 1)
-    assert doubts(other) == "It makes no use of: city."
+    assert (best.candidate.sql, best.unused_words, best.unused_share) == (city, (), 0)
+    assert (other.unused_words, other.unused_share) == (("city",), 1)
+    assert warnings_text(other) == "It makes no use of: city."
     (everything,) = read(shop, "SELECT * FROM customer", question="Which cities are there?")
-    assert everything.ignored == ()
+    assert everything.unused_words == ()
     (number,) = read(shop, "SELECT count(*) FROM customer", question="Which cities are there?")
-    assert number.ignored == ("city",)
+    assert number.unused_words == ("city",)
     asked = "Which customers are not from Paris?"
-    (unsaid,) = read(shop, name, question=asked)
-    assert unsaid.unsaid == ("not",) and "not" in doubts(unsaid)
-    (said,) = read(shop, f"{name} WHERE city != 'Paris'", question=asked)
-    assert said.unsaid == ()
+    (unmet,) = read(shop, name, question=asked)
+    assert unmet.unmet_phrases == ("not",) and "not" in warnings_text(unmet)
+    (met,) = read(shop, f"{name} WHERE city != 'Paris'", question=asked)
+    assert met.unmet_phrases == ()
     # Words that name nothing in the file say nothing.
     best, other = read(shop, name, city, logprobs=[-1, -2], question="Which towns are there?")
-    assert best.candidate.sql == name and best.ignored == other.ignored == ()
+    assert best.candidate.sql == name and best.unused_words == other.unused_words == ()
 
 
 @pytest.mark.parametrize(
@@ -260,22 +260,22 @@ def test_what_the_question_names_should_be_used(shop) -> None:
 )
 def test_the_direction_that_the_question_says(question, wrong, right, shop) -> None:
     base = "SELECT name, city FROM customer GROUP BY name "
-    (unsaid,) = read(shop, base + wrong, question=question)
-    (said,) = read(shop, base + right, question=question)
-    assert len(unsaid.unsaid) == 1 and said.unsaid == ()
+    (unmet,) = read(shop, base + wrong, question=question)
+    (met,) = read(shop, base + right, question=question)
+    assert len(unmet.unmet_phrases) == 1 and met.unmet_phrases == ()
 
 
 def test_names_should_be_shown_where_the_file_has_some(shop, tmp_path) -> None:
     (ids,) = read(shop, "SELECT id FROM customer", question="The names of all buyers?")
     (names,) = read(shop, "SELECT name FROM customer", question="The names of all buyers?")
-    assert ids.unsaid == ("names",) and names.unsaid == ()
+    assert ids.unmet_phrases == ("names",) and names.unmet_phrases == ()
     path = tmp_path / "german.sqlite"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE kunde (nr INTEGER, bezeichnung TEXT)")
     connection.close()
     with open_database(path) as database:
         (reading,) = read(database, "SELECT nr FROM kunde", question="The names of all buyers?")
-    assert reading.unsaid == ()
+    assert reading.unmet_phrases == ()
 
 
 def test_a_stored_value_of_the_question_should_be_used(shop) -> None:
@@ -284,10 +284,10 @@ def test_a_stored_value_of_the_question_should_be_used(shop) -> None:
     some = f"{every} WHERE city = 'Paris'"
     values = find_values(shop, question)
     best, other = read(shop, every, some, logprobs=[-1, -1.5], question=question, values=values)
-    assert best.candidate.sql == some and best.ignored == ()
-    assert other.ignored == ("paris",) and 0 < other.ignored_share < 1
+    assert best.candidate.sql == some and best.unused_words == ()
+    assert other.unused_words == ("paris",) and 0 < other.unused_share < 1
     like = "SELECT count(*) FROM customer WHERE city LIKE '%paris%'"
-    assert read(shop, like, question=question, values=values)[0].ignored == ()
+    assert read(shop, like, question=question, values=values)[0].unused_words == ()
 
 
 def test_ask_compares(shop) -> None:
@@ -297,7 +297,7 @@ def test_ask_compares(shop) -> None:
     settings = GenerationSettings(candidates=3, search=True)
     answer = ask(Question("names?"), shop, backend, settings, compare=True)
     assert answer.query is not None and answer.query.sql == "SELECT name FROM customer"
-    assert [r.signs for r in answer.readings] == [(), (), ("error",)]
+    assert [r.warnings for r in answer.readings] == [(), (), ("error",)]
     assert answer.readings[0].candidate is answer.candidate
 
 
@@ -307,7 +307,7 @@ def test_a_text_that_is_not_stored_is_replaced_by_the_nearest(shop) -> None:
     assert answer.query is not None and "'New York City'" in answer.query.sql
     assert answer.readings[0].result.rows == (("Ada",),)
     # The SQL as it was written is still there to be chosen.
-    assert [r.signs for r in answer.readings] == [(), ("empty",)]
+    assert [r.warnings for r in answer.readings] == [(), ("empty",)]
     assert [r.votes for r in answer.readings] == [1, 0]
     assert "No row holds 'new york city': this looks for 'New York City'." in summary(answer)
 
@@ -315,4 +315,4 @@ def test_a_text_that_is_not_stored_is_replaced_by_the_nearest(shop) -> None:
 def test_an_empty_answer_that_is_right_stays(shop) -> None:
     backend = ScriptedBackend(replies=["SELECT name FROM customer WHERE city = 'Oslo'"])
     answer = ask(Question("who lives in Oslo?"), shop, backend, compare=True)
-    assert answer.query is not None and answer.readings[0].signs == ("empty",)
+    assert answer.query is not None and answer.readings[0].warnings == ("empty",)

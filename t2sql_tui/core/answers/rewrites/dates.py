@@ -54,7 +54,7 @@ def with_read_dates(
     candidate: Candidate, database: Database, should_stop: ShouldStop | None = None
 ) -> Candidate:
     """`candidate`, with the ISO text of a stored date in place of each column whose dates its
-    SQL would misread; `mended` says so. The same candidate where there is none, or
+    SQL would misread; `rewrites` says so. The same candidate where there is none, or
     where it cannot be told which of 03/04/2024 is the month."""
     query = candidate.verdict
     tree = parse(query.sql) if isinstance(query, CheckedQuery) else None
@@ -88,7 +88,7 @@ def with_read_dates(
     verdict = check(sql, database)
     if not isinstance(verdict, CheckedQuery):
         return candidate
-    return replace(candidate, sql=sql, verdict=verdict, mended=(*candidate.mended, *said))
+    return replace(candidate, sql=sql, verdict=verdict, rewrites=(*candidate.rewrites, *said))
 
 
 def turned_date(node: exp.Expression) -> str:

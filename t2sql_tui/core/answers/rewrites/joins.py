@@ -42,7 +42,7 @@ def with_linked_joins(
     candidate: Candidate, database: Database, should_stop: ShouldStop | None = None
 ) -> Candidate:
     """`candidate` with each such join replaced by the shortest path that the keys say, through
-    further tables if need be; `mended` says so. The same candidate where there is none, where
+    further tables if need be; `rewrites` says so. The same candidate where there is none, where
     there are several paths to choose from, and where texts match: a state's capital is a
     city's name, though no key says so; equal numbers say nothing."""
     query = candidate.verdict
@@ -63,7 +63,7 @@ def with_linked_joins(
     verdict = check(sql, database)
     if not isinstance(verdict, CheckedQuery):
         return candidate
-    return replace(candidate, sql=sql, verdict=verdict, mended=(*candidate.mended, *said))
+    return replace(candidate, sql=sql, verdict=verdict, rewrites=(*candidate.rewrites, *said))
 
 
 def _unlinked(
@@ -154,7 +154,7 @@ def fans_out(select: exp.Select, database: Database, should_stop: ShouldStop | N
 
 def rows_once(candidate: Candidate, database: Database) -> Candidate | None:
     """`candidate` where each row of the table that is added up counts once, the joins being no
-    more than a filter; `mended` says so. None where other tables are shown or grouped by."""
+    more than a filter; `rewrites` says so. None where other tables are shown or grouped by."""
     from sqlglot import exp
 
     query = candidate.verdict
@@ -186,7 +186,7 @@ def rows_once(candidate: Candidate, database: Database) -> Candidate | None:
     if not isinstance(verdict, CheckedQuery):
         return None
     said = f"Each row of {table.name} counts once, whatever it is joined with."
-    return replace(candidate, sql=sql, verdict=verdict, mended=(*candidate.mended, said))
+    return replace(candidate, sql=sql, verdict=verdict, rewrites=(*candidate.rewrites, said))
 
 
 def _joined(select: exp.Select, schema: Schema) -> dict[str, tuple[exp.Table, Table]]:

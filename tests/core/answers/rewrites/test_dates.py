@@ -82,7 +82,7 @@ def test_it_reads_each_form_as_if_it_were_iso(form: str, sql: str, visits) -> No
     # rows without a date: '' and NULL compare alike enough, but are counted apart
     assert rows(found.verdict, visits) == rows(wanted, visits)
     if found.sql != written:
-        assert found.mended and f" {form} " in found.mended[0]
+        assert found.rewrites and f" {form} " in found.rewrites[0]
 
 
 def rows(query, database) -> list[tuple[object, ...]]:
@@ -177,4 +177,4 @@ def test_an_answer_reads_the_dates_and_says_so(visits) -> None:
 
 def test_a_cancelled_look_into_the_file_leaves_the_sql(visits):
     sql = "SELECT id FROM visit WHERE dmy LIKE '2024%'"
-    assert read(sql, visits).mended and not read(sql, visits, lambda: True).mended
+    assert read(sql, visits).rewrites and not read(sql, visits, lambda: True).rewrites

@@ -86,7 +86,7 @@ def linked(sql: str, database, should_stop=None) -> Candidate:
 )
 def test_the_path_of_the_keys_is_taken(sql: str, row, through: str, clinic) -> None:
     found = linked(sql, clinic)
-    assert found.mended == (through,)
+    assert found.rewrites == (through,)
     assert clinic.run(found.verdict).rows == (row,)
     assert not any(has_unlinked_join(s, clinic.schema) for s in found_selects(found.sql))
 
@@ -119,13 +119,13 @@ def found_selects(sql: str):
 )
 def test_what_is_said_or_not_certain_stays(sql: str, clinic) -> None:
     found = linked(sql, clinic)
-    assert found == Candidate(sql, sql, verdict=check(sql, clinic)) and not found.mended
+    assert found == Candidate(sql, sql, verdict=check(sql, clinic)) and not found.rewrites
 
 
 def test_rejected_sql_stays_rejected(clinic) -> None:
-    assert linked("SELECT nothing FROM nowhere", clinic).mended == ()
+    assert linked("SELECT nothing FROM nowhere", clinic).rewrites == ()
 
 
 def test_a_cancelled_look_into_the_file_leaves_the_sql(clinic) -> None:
     sql = 'SELECT patient.name FROM "the visit" AS v JOIN patient ON v.nr = patient.id'
-    assert linked(sql, clinic).mended and not linked(sql, clinic, lambda: True).mended
+    assert linked(sql, clinic).rewrites and not linked(sql, clinic, lambda: True).rewrites
