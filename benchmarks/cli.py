@@ -15,6 +15,7 @@ import click
 
 from benchmarks.decodings import DECODINGS, DEFAULT
 from benchmarks.shown import SCHEMAS
+from t2sql_tui.cli.group import CommandGroup
 from t2sql_tui.core.errors import T2SQLError
 
 _PATH = click.Path(path_type=Path)
@@ -80,21 +81,7 @@ def _scoring(command: Any) -> Any:
     return command
 
 
-class _Group(click.Group):
-    """Turns what a person can act on into a message and an exit code; a bug keeps its
-    traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except T2SQLError as error:
-            click.secho(f"Error: {error.message}", fg="red", err=True)
-            if error.hint:
-                click.echo(error.hint, err=True)
-            ctx.exit(error.exit_code)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup)
 def main() -> None:
     """Measure how well a model answers questions with SQL.
 

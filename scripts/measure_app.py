@@ -94,7 +94,7 @@ def measure() -> dict[str, float]:
     for _ in range(5):
         begun = time.monotonic()
         subprocess.run(
-            [sys.executable, "-m", "t2sql_tui.cli", "--help"], check=True, stdout=subprocess.DEVNULL
+            [sys.executable, "-m", "t2sql_tui", "--help"], check=True, stdout=subprocess.DEVNULL
         )
         times.append(time.monotonic() - begun)
     seen["`--help`, s"] = min(times)

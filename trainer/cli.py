@@ -9,57 +9,17 @@ from typing import Any
 
 import click
 
-from t2sql_tui.core.errors import T2SQLError
+from t2sql_tui.cli.group import CommandGroup
+from trainer.average import average_command
+from trainer.card import card_command, push_command
 from trainer.config import Option, options
+from trainer.export import eval_command, export_command
 
 
-class _Group(click.Group):
-    """Imports the commands of other modules when they are asked for, turns a
-    T2SQLError into its message and exit code, and lets real bugs keep their traceback."""
-
-    elsewhere = {
-        "average": "trainer.average:average_command",
-        "export": "trainer.export:export_command",
-        "eval": "trainer.export:eval_command",
-        "card": "trainer.card:card_command",
-        "push": "trainer.card:push_command",
-    }
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        return sorted([*super().list_commands(context), *self.elsewhere])
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name in self.elsewhere:
-            from importlib import import_module
-
-            module, _, attribute = self.elsewhere[name].partition(":")
-            return getattr(import_module(module), attribute)
-        return super().get_command(context, name)
-
-    def resolve_command(self, context: click.Context, args: list[str]):
-        from difflib import get_close_matches
-
-        try:
-            return super().resolve_command(context, args)
-        except click.UsageError as error:
-            near = get_close_matches(args[0], self.list_commands(context), 1, 0.5)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
-            raise click.UsageError(f"{error.message}{hint}", context) from None
-
-    def invoke(self, context: click.Context) -> Any:
-        try:
-            return super().invoke(context)
-        except T2SQLError as error:
-            click.secho(error.message, fg="red", err=True)
-            if error.hint:
-                click.echo(error.hint, err=True)
-            sys.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("\nStopped. `--resume` goes on from the last checkpoint.", err=True)
-            sys.exit(130)
-
-
-@click.group(cls=_Group)
+@click.group(
+    cls=CommandGroup,
+    interrupted="Stopped. `--resume` goes on from the last checkpoint.",
+)
 def main() -> None:
     """Fine-tune a small model to write SQL, and measure it while it learns.
 
@@ -244,6 +204,10 @@ def bench(config, recipe: Path | None, examples: int, ablate: bool, target: Path
     click.echo(result["table"])
     if target:
         write_json(target, result)
+
+
+for command in (average_command, export_command, eval_command, card_command, push_command):
+    main.add_command(command)
 
 
 def _say(text: str) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import click
 
 from t2sql_tui import __version__
+from t2sql_tui.cli.group import CommandGroup
+from t2sql_tui.cli.models import models
 from t2sql_tui.core.errors import T2SQLError
 
 EXIT_CODES = """\b
@@ -24,38 +26,6 @@ Exit codes of every command:
   5    the model wrote no SQL that this database accepts
   130  interrupted
 """
-
-
-class CommandLine(click.Group):
-    """`t2sql-tui FILE` is short for `t2sql-tui open FILE`; errors become two lines."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        own = {"--help", "--version"}
-        if not args or (args[0] not in own and args[0] not in self.list_commands(ctx)):
-            args = ["open", *args]
-        return super().parse_args(ctx, args)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["open", "ask", "models", "doctor"]
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name == "models":
-            from t2sql_tui.models_cli import models
-
-            return models
-        return super().get_command(ctx, name)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except T2SQLError as error:
-            click.secho(error.message, fg="red", err=True)
-            if error.hint:
-                click.echo(error.hint, err=True)
-            ctx.exit(error.exit_code)
-        except (KeyboardInterrupt, click.Abort):
-            click.echo("Interrupted.", err=True)
-            ctx.exit(130)
 
 
 def _model_options(command):
@@ -103,11 +73,7 @@ def _demo_option(command):
     )(command)
 
 
-@click.group(
-    cls=CommandLine,
-    epilog=EXIT_CODES,
-    context_settings={"help_option_names": ["--help"], "max_content_width": 96},
-)
+@click.group(cls=CommandGroup, default="open", epilog=EXIT_CODES)
 @click.version_option(__version__, message="t2sql-tui %(version)s")
 def main() -> None:
     """Ask a SQLite file a question in plain English. Nothing leaves this machine.
@@ -285,6 +251,9 @@ def ask(
         say(f"{len(result.rows)} row{'' if len(result.rows) == 1 else 's'}{cut}")
 
 
+main.add_command(models)
+
+
 @main.command()
 @click.argument("database", type=click.Path(path_type=Path), required=False)
 @_demo_option
@@ -418,7 +387,3 @@ def _printable(cell: Any) -> Any:
             for c in cell
         )
     return cell
-
-
-if __name__ == "__main__":
-    main()

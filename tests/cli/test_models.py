@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models import store
 from t2sql_tui.core.models.catalog import load_catalog
-from t2sql_tui.models_cli import models
+from t2sql_tui.cli.models import models
 
 
 @pytest.fixture
