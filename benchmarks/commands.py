@@ -16,7 +16,7 @@ import click
 from tabulate import tabulate
 
 from benchmarks.datasets import DataError, Dataset, sample
-from benchmarks.decodings import DEFAULT, Decoding, decoding_identity, decoding_named
+from benchmarks.decodings import DEFAULT, ask_options, decoding_identity
 from benchmarks.provenance import model_sha256, provenance
 from benchmarks.replay import Replay
 from benchmarks.results import markdown_table, suite_sentence, summarise, summary_tables
@@ -35,7 +35,7 @@ from benchmarks.runner import (
 from benchmarks.scoring import Scorer, TestSuite, distilled_suite, neighbour_suite
 from benchmarks.suites import load_suite
 from t2sql_tui.core.errors import T2SQLError
-from t2sql_tui.core.types import Backend, Example, ModelSpec
+from t2sql_tui.core.types import AskOptions, Backend, Example, ModelSpec
 
 RESULTS_FOLDER = Path(__file__).parent / "results"
 
@@ -77,7 +77,7 @@ def run_suite(
     spec = find_model(model)
     if prompt_version:
         spec = replace(spec, prompt_version=prompt_version)
-    way = decoding_named(
+    options = ask_options(
         decoding,
         max_tokens=max_tokens,
         temperature=temperature,
@@ -85,7 +85,7 @@ def run_suite(
         seed=seed,
         repairs=repairs,
     )
-    usual = _run_name(suite, spec.name, limit, seed, decoding, way, schema)
+    usual = _run_name(suite, spec.name, limit, seed, decoding, options, schema)
     folder = runs / (name or usual + ("--replayed" if replay else ""))
     identity = {
         "suite": suite,
@@ -98,7 +98,7 @@ def run_suite(
         "backend": backend,
         "prompt_version": spec.prompt_version,
         "chat_format": spec.chat_format,
-        **decoding_identity(decoding, way),
+        **decoding_identity(decoding, options),
         **({"schema": schema} if schema != "full" else {}),
         **_scoring_identity(keep_distinct, neighbours, suite_databases, score_candidates),
         **({"replay_of": predictions_sha256(replay)} if replay else {}),
@@ -111,7 +111,7 @@ def run_suite(
             "prompt_version",
             "chat_format",
             "schema",
-            *decoding_identity(decoding, way),
+            *decoding_identity(decoding, options),
         )
         refuse_other_run(
             replay / RUN,
@@ -143,9 +143,7 @@ def run_suite(
                     loaded,
                     opened,
                     scorer,
-                    way.settings,
-                    compare=way.compare,
-                    repairs=way.repairs,
+                    options,
                     schema=schema,
                     on_line=progress.advance,
                     should_stop=should_stop,
@@ -201,17 +199,23 @@ def _check_libraries() -> None:
 
 
 def _run_name(
-    suite: str, model: str, limit: int | None, seed: int, decoding: str, way: Decoding, schema: str
+    suite: str,
+    model: str,
+    limit: int | None,
+    seed: int,
+    decoding: str,
+    options: AskOptions,
+    schema: str,
 ) -> str:
-    plain = decoding_named(decoding)
+    plain = ask_options(decoding)
     parts = [_slug(suite), Path(model).name.removesuffix(".gguf")]
     parts += [f"n{limit}-s{seed}"] if limit else []
     parts += [decoding] if decoding != DEFAULT else []
     parts += [f"{schema}-schema"] if schema != "full" else []
     for letter, number, usual in (
-        ("k", way.settings.candidates, plain.settings.candidates),
-        ("t", way.settings.temperature, plain.settings.temperature),
-        ("r", way.repairs, plain.repairs),
+        ("k", options.settings.candidates, plain.settings.candidates),
+        ("t", options.settings.temperature, plain.settings.temperature),
+        ("r", options.repairs, plain.repairs),
     ):
         parts += [f"{letter}{number:g}"] if number != usual else []
     return "--".join(parts)

@@ -9,71 +9,63 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from t2sql_tui.core.types import GenerationSettings
+from t2sql_tui.core.types import APP_OPTIONS, AskOptions, GenerationSettings
 
 DEFAULT = "greedy"
 
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """`settings` and the keywords of `ask()`. `settings` None is the app's own
-    (APP_SETTINGS of core/ask.py, whose import takes a while)."""
+    """A way of asking, with one line for `--help` on what it is."""
 
     note: str
-    settings: GenerationSettings | None = GenerationSettings()
-    compare: bool = False
-    repairs: int = 0
+    options: AskOptions
 
 
 DECODINGS: dict[str, Decoding] = {
-    "greedy": Decoding("one answer, the likeliest token each time"),
+    "greedy": Decoding("one answer, the likeliest token each time", AskOptions(repairs=0)),
     "constrained": Decoding(
-        "greedy, of names that the database has", GenerationSettings(constrained=True)
+        "greedy, of names that the database has",
+        AskOptions(GenerationSettings(constrained=True), repairs=0),
     ),
     "beam4": Decoding(
         "the likeliest of the 4 likeliest that passes the check, none of them run",
-        GenerationSettings(candidates=4, search=True, constrained=True),
+        AskOptions(GenerationSettings(candidates=4, search=True, constrained=True), repairs=0),
     ),
     "vote8": Decoding(
         "8 samples, of which the rows that most of them give",
-        GenerationSettings(candidates=8, constrained=True),
-        compare=True,
+        AskOptions(GenerationSettings(candidates=8, constrained=True), compare=True, repairs=0),
     ),
-    "full": Decoding(
-        "as the app: the 4 likeliest, compared by their rows, repaired", None, True, 2
-    ),
+    "full": Decoding("as the app: the 4 likeliest, compared by their rows, repaired", APP_OPTIONS),
 }
 
 
-def decoding_named(name: str, **overrides: Any) -> Decoding:
-    """The decoding of that name, its settings filled in. `overrides` are fields of
+def ask_options(name: str, **overrides: Any) -> AskOptions:
+    """The options of the decoding of that name. `overrides` are fields of
     GenerationSettings, or `repairs`; None leaves a field as it is."""
-    found = DECODINGS[name]
-    settings = found.settings
-    if settings is None:
-        from t2sql_tui.core.ask import APP_SETTINGS as settings
+    options = DECODINGS[name].options
     changed = {key: value for key, value in overrides.items() if value is not None}
-    repairs = changed.pop("repairs", found.repairs)
-    return replace(found, settings=replace(settings, **changed), repairs=repairs)
+    repairs = changed.pop("repairs", options.repairs)
+    return replace(options, settings=replace(options.settings, **changed), repairs=repairs)
 
 
-def decoding_identity(name: str, decoding: Decoding) -> dict[str, Any]:
+def decoding_identity(name: str, options: AskOptions) -> dict[str, Any]:
     """What a run's identity says of it. Greedy runs say no more than they did before there
     were other decodings, so that an old one can be gone on with."""
-    settings = decoding.settings
+    settings = options.settings
     identity = {
         "max_tokens": settings.max_tokens,
         "temperature": settings.temperature,
         "candidates": settings.candidates,
         "seed": settings.seed,
-        "repairs": decoding.repairs,
+        "repairs": options.repairs,
     }
     if name != DEFAULT:
         identity |= {
             "decoding": name,
             "search": settings.search,
             "constrained": settings.constrained,
-            "compare": decoding.compare,
+            "compare": options.compare,
         }
     return identity
 
@@ -84,7 +76,7 @@ def described(identity: Mapping[str, Any]) -> str:
     if "candidates" not in identity:
         return ""
     name = identity.get("decoding", DEFAULT)
-    plain = decoding_identity(name, decoding_named(name))
+    plain = decoding_identity(name, ask_options(name))
     parts = [name]
     if identity["candidates"] != plain["candidates"]:
         parts.append(f"{identity['candidates']} candidates")

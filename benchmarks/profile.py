@@ -92,7 +92,7 @@ def measure(dataset: Dataset, backend: Any) -> tuple[list[Timing], list[Timing],
     """Timings of every example, warm, cold and raw. `backend` is a GGUFBackend."""
     from t2sql_tui.core.ask import ask
     from t2sql_tui.core.database.database import open_database
-    from t2sql_tui.core.types import GenerationSettings, Question
+    from t2sql_tui.core.types import AskOptions, GenerationSettings, Question
 
     warm, cold, raw = [], [], []
     with _Raw(backend) as bare:
@@ -100,10 +100,12 @@ def measure(dataset: Dataset, backend: Any) -> tuple[list[Timing], list[Timing],
             with open_database(dataset.files[example.database][0]) as database:
                 question = Question(example.question, example.evidence)
                 # Once before the clock starts, for the prompt and the warm prefix.
-                prompt = ask(question, database, backend, repairs=0).generations[0].prompt
+                prompt = (
+                    ask(question, database, backend, AskOptions(repairs=0)).generations[0].prompt
+                )
                 backend.warm(prompt.prefix)
                 before, started = _joules(), time.perf_counter()
-                generation = ask(question, database, backend, repairs=0).generations[0]
+                generation = ask(question, database, backend, AskOptions(repairs=0)).generations[0]
                 seconds, after = time.perf_counter() - started, _joules()
             used = after - before if before is not None and after is not None else None
             warm.append(_timing(generation, seconds, used))
@@ -240,13 +242,15 @@ def _answer_once(order: str) -> None:
     from t2sql_tui.core.ask import ask
     from t2sql_tui.core.database.database import open_database
     from t2sql_tui.core.models.catalog import find_model
-    from t2sql_tui.core.types import Question
+    from t2sql_tui.core.types import AskOptions, Question
 
     model, path, question, threads = json.loads(order)
     backend = load_backend(find_model(model), n_threads=threads, cache_folder=None)
     loaded = time.perf_counter()
     with open_database(Path(path)) as database:
-        generation = ask(Question(question), database, backend, repairs=0).generations[0]
+        generation = ask(Question(question), database, backend, AskOptions(repairs=0)).generations[
+            0
+        ]
     answered = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(

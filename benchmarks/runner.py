@@ -21,7 +21,14 @@ from benchmarks.datasets import DataError, Dataset
 from benchmarks.replay import Replay, prompt_digest
 from benchmarks.scoring import Scorer
 from benchmarks.shown import shown
-from t2sql_tui.core.types import Backend, CheckedQuery, Example, GenerationSettings, ShouldStop
+from t2sql_tui.core.types import (
+    AskOptions,
+    Backend,
+    CheckedQuery,
+    Example,
+    GenerationSettings,
+    ShouldStop,
+)
 
 PREDICTIONS = "predictions.jsonl"
 RUN = "run.json"
@@ -129,7 +136,16 @@ FORMER_FEATURES = {
     "unsaid": "unmet_phrases",
     **{
         f"sign {kind}": f"warning {kind}"
-        for kind in ["error", "timeout", "empty", "all-null", "cross-product", "unused-join", "unlinked-join", "fan-out"]
+        for kind in [
+            "error",
+            "timeout",
+            "empty",
+            "all-null",
+            "cross-product",
+            "unused-join",
+            "unlinked-join",
+            "fan-out",
+        ]
     },
 }
 
@@ -199,10 +215,8 @@ def run(
     backend: Backend,
     folder: RunFolder,
     scorer: Scorer,
-    settings: GenerationSettings = GenerationSettings(),
+    options: AskOptions,
     *,
-    compare: bool = False,
-    repairs: int = 0,
     schema: str = "full",
     on_line: Callable[[dict[str, Any]], None] = lambda line: None,
     should_stop: ShouldStop = lambda: False,
@@ -216,7 +230,7 @@ def run(
 
     Raises: ModelError, DatabaseError, DataError.
     """
-    _refuse_changed_prompts(dataset, backend, folder, settings, schema)
+    _refuse_changed_prompts(dataset, backend, folder, options.settings, schema)
     waiting: deque[Future[dict[str, Any]]] = deque()
 
     def write(until: int) -> None:
@@ -232,9 +246,7 @@ def run(
                     example,
                     database,
                     backend,
-                    settings,
-                    compare=compare,
-                    repairs=repairs,
+                    options,
                     schema=schema,
                     should_stop=should_stop,
                 )
@@ -300,10 +312,8 @@ def predict(
     example: Example,
     database: Any,
     backend: Backend,
-    settings: GenerationSettings,
+    options: AskOptions,
     *,
-    compare: bool = False,
-    repairs: int = 0,
     schema: str = "full",
     should_stop: ShouldStop = lambda: False,
 ) -> dict[str, Any] | None:
@@ -319,9 +329,7 @@ def predict(
         question,
         database,
         backend,
-        settings,
-        compare=compare,
-        repairs=repairs,
+        options,
         should_stop=should_stop,
         shown=shown(schema, example, database),
     )
@@ -358,7 +366,7 @@ def predict(
         line["evidence"] = example.evidence
     if first.prompt.left_out:
         line["left_out"] = list(first.prompt.left_out)
-    if settings.candidates > 1:
+    if options.settings.candidates > 1:
         line["candidates"] = [
             {
                 "sql": c.sql,

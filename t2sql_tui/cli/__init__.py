@@ -188,12 +188,13 @@ def ask(
         raise click.UsageError("--sql-only prints no rows; leave out --run.")
     if as_json and (sql_only or format_ != "table"):
         raise click.UsageError("--json is a format of its own; leave out --sql-only and --format.")
+    from dataclasses import replace
+
     from t2sql_tui.core.answers.describe import summary
-    from t2sql_tui.core.ask import APP_SETTINGS
     from t2sql_tui.core.ask import ask as ask_model
     from t2sql_tui.core.database.database import open_database
     from t2sql_tui.core.models.catalog import find_model
-    from t2sql_tui.core.types import Limits, Question
+    from t2sql_tui.core.types import APP_OPTIONS, Limits, Question
 
     if run:
         _check_format(format_)
@@ -218,8 +219,7 @@ def ask(
             Question(text.strip()),
             database,
             engine,
-            APP_SETTINGS,
-            compare=compare is not False,
+            replace(APP_OPTIONS, compare=compare is not False),
             on_attempt=lambda number, why: say(f"attempt {number} failed: {why.message}"),
         )
         first = answer.generations[0]

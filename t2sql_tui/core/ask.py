@@ -18,6 +18,7 @@ from t2sql_tui.core.sql.constraint import Guard
 from t2sql_tui.core.types import (
     Allows,
     Answer,
+    AskOptions,
     Backend,
     Candidate,
     CheckedQuery,
@@ -35,41 +36,36 @@ from t2sql_tui.core.types import (
 
 OnAttempt = Callable[[int, Rejection], None]
 
-#: How the app and `t2sql-tui ask` decode.
-APP_SETTINGS = GenerationSettings(candidates=4, search=True, constrained=True)
-
 
 def ask(
     question: Question,
     database: Database,
     backend: Backend,
-    settings: GenerationSettings = GenerationSettings(),
+    options: AskOptions = AskOptions(),
     *,
     on_text: OnText | None = None,
     on_attempt: OnAttempt | None = None,
     should_stop: ShouldStop | None = None,
-    repairs: int = 2,
-    compare: bool = False,
     shown: Schema | None = None,
 ) -> Answer:
     """The model's SQL for `question`, checked against `database`. `shown` is what the model
     sees of the schema, by default all that fits.
 
-    With `compare` the candidates are run, under the locks and within `rank.LIMITS`, and the
-    answer is that of the best reading; without, it is the first that passed the check. Where
-    every candidate is rejected, up to `repairs` further prompts show the model its SQL and
-    what was wrong with it; `on_attempt(number, rejection)` announces each. The answer's
-    candidate is then the last that failed; its verdict is None only if `should_stop` ended
-    the work.
+    Candidates that are compared are run under the locks and within `rank.LIMITS`, and the
+    answer is that of the best reading. Where every candidate is rejected, further prompts
+    show the model its SQL and what was wrong with it; `on_attempt(number, rejection)`
+    announces each. The answer's candidate is then the last that failed; its verdict is None
+    only if `should_stop` ended the work.
 
     Raises: ModelError, DatabaseError.
     """
+    settings = options.settings
     values = find_values(database, question.text)
     generations: list[Generation] = []
     failed: tuple[str, str] | None = None
     allows = _guard(database.schema) if settings.constrained else None
     readings: tuple[Reading, ...] = ()
-    for attempt in range(repairs + 1):
+    for attempt in range(options.repairs + 1):
         prompt = prompt_for(question, database, backend, values, settings, failed, shown)
         generation = backend.generate(prompt, settings, on_text, should_stop, allows)
         if generation.finish == "cancelled":
@@ -80,21 +76,19 @@ def ask(
         )
         generations.append(generation)
         best = pick(generation)
-        if compare:
+        if options.compare:
             readings = _compare(generation, database, question, values, settings, should_stop)
             best = readings[0].candidate
-        if isinstance(best.verdict, CheckedQuery) or attempt == repairs:
+        if isinstance(best.verdict, CheckedQuery) or attempt == options.repairs:
             break
         assert isinstance(best.verdict, Rejection)
         if failed and failed[0] == best.sql:
-            # The model repeats itself: greedy decoding would do so for ever.
-            settings = replace(settings, search=False, temperature=max(settings.temperature, 0.7))
+            settings = options.retry_settings(settings)
         failed = (best.sql or best.text[:500], best.verdict.message)
         if on_attempt:
             on_attempt(attempt + 1, best.verdict)
     answer = Answer(question, best, tuple(generations), values, readings)
-    # The fit is of answers that were compared; of others it says nothing.
-    if compare and (fitted := load_confidence(backend.spec)):
+    if options.states_confidence and (fitted := load_confidence(backend.spec)):
         answer = replace(answer, confidence=confidence(answer, fitted))
     return answer
 

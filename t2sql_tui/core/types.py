@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -149,6 +149,44 @@ class GenerationSettings:
     seed: int = 0
     search: bool = False
     constrained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AskOptions:
+    """How `ask()` makes an answer of a question.
+
+    With `compare` the candidates are run, read-only and briefly, and ranked by their rows;
+    without, the first that passes the check is the answer. `repairs` is how often at most the
+    model is shown why all its candidates were rejected. `retry_temperature` is the least
+    temperature at which it is asked once more for what it has already answered.
+    """
+
+    settings: GenerationSettings = GenerationSettings()
+    compare: bool = False
+    repairs: int = 2
+    retry_temperature: float = 0.7
+
+    @property
+    def states_confidence(self) -> bool:
+        """Whether the answer gets a confidence: it is fitted on several candidates, compared."""
+        return self.compare and self.settings.candidates > 1
+
+    def retry_settings(self, settings: GenerationSettings) -> GenerationSettings:
+        """`settings` with sampling instead of search: greedy decoding repeats itself for ever."""
+        temperature = max(self.retry_temperature, settings.temperature)
+        return replace(settings, search=False, temperature=temperature)
+
+    def one_sample(self, seed: int) -> AskOptions:
+        """These options for another answer to the same question: one sample, because the
+        likeliest of several would only be the same answer once more."""
+        sampled = self.retry_settings(self.settings)
+        return replace(self, settings=replace(sampled, seed=seed, candidates=1))
+
+
+#: How the app, `t2sql-tui ask` and `benchmarks run --decoding full` ask.
+APP_OPTIONS = AskOptions(
+    GenerationSettings(candidates=4, search=True, constrained=True), compare=True
+)
 
 
 #: What the constructor of CheckedQuery asks for. `core/sql/check.py` imports it and nothing

@@ -21,10 +21,10 @@ from textual.scrollbar import ScrollBar
 from textual.theme import Theme
 from textual.widget import AwaitMount
 
-from t2sql_tui.core.ask import APP_SETTINGS, prompt_for
+from t2sql_tui.core.ask import prompt_for
 from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.errors import T2SQLError
-from t2sql_tui.core.types import Backend, GenerationSettings, Limits, ModelSpec, Question
+from t2sql_tui.core.types import APP_OPTIONS, AskOptions, Backend, Limits, ModelSpec, Question
 from t2sql_tui.ui.cells import byte_size, one_line
 from t2sql_tui.ui.history import Entry, History, HistoryError
 from t2sql_tui.ui.messages import (
@@ -69,7 +69,7 @@ class T2SQLApp(App[None]):
         model: ModelSpec | str | None = None,
         backend_factory: BackendFactory,
         demo: str | None = None,
-        settings: GenerationSettings = APP_SETTINGS,
+        options: AskOptions = APP_OPTIONS,
         compare: bool | None = None,
         limits: Limits = Limits(),
         history_path: Path | None = None,
@@ -78,7 +78,7 @@ class T2SQLApp(App[None]):
         self.database_path = database_path
         self.demo = demo
         self.model_name = model.name if isinstance(model, ModelSpec) else model or "model"
-        self.settings = settings
+        self.options = options
         self._compare_asked = compare
         self.compare = compare is not False
         self.limits = limits
@@ -243,7 +243,7 @@ class T2SQLApp(App[None]):
 
         def warm() -> None:
             with self.reporting(self, "load"):
-                prompt = prompt_for(Question(""), database, backend, settings=self.settings)
+                prompt = prompt_for(Question(""), database, backend, settings=self.options.settings)
                 # What of a large schema fits depends on the question: nothing to prepare.
                 if not prompt.left_out:
                     backend.warm(prompt.prefix, stopped)

@@ -2,20 +2,20 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.decodings import DECODINGS, decoding_identity, decoding_named, described
+from benchmarks.decodings import DECODINGS, ask_options, decoding_identity, described
 
 NAMED = sorted(DECODINGS)
 
 
 @pytest.mark.parametrize("name", NAMED)
 def test_every_decoding_has_settings_and_says_what_it_is(name):
-    found = decoding_named(name)
-    assert found.settings.candidates >= 1 and found.note
+    found = ask_options(name)
+    assert found.settings.candidates >= 1 and DECODINGS[name].note
     assert described(decoding_identity(name, found)) == name
 
 
 def test_an_explicit_option_wins_and_is_told():
-    found = decoding_named("beam4", candidates=2, repairs=1, temperature=None, seed=7)
+    found = ask_options("beam4", candidates=2, repairs=1, temperature=None, seed=7)
     assert (found.settings.candidates, found.settings.seed, found.repairs) == (2, 7, 1)
     assert found.settings.search and found.settings.constrained and not found.compare
     identity = decoding_identity("beam4", found)
@@ -23,12 +23,12 @@ def test_an_explicit_option_wins_and_is_told():
 
 
 def test_decodings_differ_in_their_identity():
-    identities = [str(decoding_identity("x", decoding_named(name))) for name in NAMED]
+    identities = [str(decoding_identity("x", ask_options(name))) for name in NAMED]
     assert len(set(identities)) == len(NAMED)
 
 
 def test_greedy_runs_are_those_from_before_there_were_others():
-    identity = decoding_identity("greedy", decoding_named("greedy"))
+    identity = decoding_identity("greedy", ask_options("greedy"))
     assert identity == {
         "max_tokens": 300,
         "temperature": 0.0,

@@ -14,7 +14,7 @@ from benchmarks.runner import PREDICTIONS, RunFolder, read_lines, run
 from benchmarks.scoring import Scorer, distilled_suite, neighbour_suite
 from t2sql_tui.backends.scripted import ScriptedBackend
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.types import GenerationSettings
+from t2sql_tui.core.types import AskOptions, GenerationSettings
 
 GOLDS = {question: gold for _, question, gold in QUESTIONS}
 IDENTITY = {"suite": "mini", "model": "scripted", "prompt_version": "v1"}
@@ -24,10 +24,14 @@ def go(spider, tmp_path, backend=None, identity=IDENTITY, every_candidate=False,
     """One (further) run; the backend and the lines by id."""
     dataset = sample(read_spider(spider), None, 0)
     backend = backend or ScriptedBackend(replies=GOLDS)
-    settings = options.pop("settings", GenerationSettings())
+    asked = AskOptions(
+        options.pop("settings", GenerationSettings()),
+        options.pop("compare", False),
+        options.pop("repairs", 0),
+    )
     scorer = Scorer(dataset, every_candidate=every_candidate)
     with RunFolder(tmp_path / "run", identity, {"command": "test"}) as folder:
-        run(dataset, backend, folder, scorer, settings, **options)
+        run(dataset, backend, folder, scorer, asked, **options)
         return backend, dict(folder.lines)
 
 

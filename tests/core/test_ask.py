@@ -7,7 +7,7 @@ import pytest
 from t2sql_tui.backends.scripted import FOREVER, ScriptedBackend
 from t2sql_tui.core.ask import ask
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.types import GenerationSettings, Question, Rejection, Turn
+from t2sql_tui.core.types import AskOptions, GenerationSettings, Question, Rejection, Turn
 
 
 def test_a_good_answer_is_checked_and_can_be_run(shop) -> None:
@@ -38,7 +38,7 @@ def test_after_two_repairs_the_last_rejection_is_the_answer(shop) -> None:
 
 def test_the_first_candidate_that_passes_is_taken(shop) -> None:
     backend = ScriptedBackend(replies=[("SELECT x FROM customer", "SELECT city FROM customer")])
-    answer = ask(Question("cities?"), shop, backend, GenerationSettings(candidates=2))
+    answer = ask(Question("cities?"), shop, backend, AskOptions(GenerationSettings(candidates=2)))
     assert answer.query is not None and answer.query.sql == "SELECT city FROM customer"
 
 

@@ -14,7 +14,7 @@ from textual.widgets import OptionList
 from t2sql_tui.backends.scripted import FOREVER, ScriptedBackend
 from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.types import GenerationSettings, Limits, ModelSpec
+from t2sql_tui.core.types import AskOptions, GenerationSettings, Limits, ModelSpec
 from t2sql_tui.ui.messages import (
     QueryApproved,
     QuestionSubmitted,
@@ -337,7 +337,9 @@ async def test_a_model_that_misbehaves(
 
 
 async def test_a_model_without_end_is_cut(shop: Path) -> None:
-    async with run_app(shop, [FOREVER], settings=GenerationSettings(max_tokens=20)) as d:
+    async with run_app(
+        shop, [FOREVER], options=AskOptions(GenerationSettings(max_tokens=20), compare=True)
+    ) as d:
         await d.ask("Talk", phase="rejected")
         assert "without an end" in d.status
 

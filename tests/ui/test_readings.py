@@ -30,8 +30,8 @@ def model(monkeypatch: pytest.MonkeyPatch):
     """Sets what the model is made to find: (SQL, votes) pairs or whole readings."""
 
     def find(*found: Any, confidence: float | None = None, rows: int = 20) -> None:
-        def fake(question, database, backend, settings, **options):
-            answer = ask(question, database, backend, settings, **options)
+        def fake(question, database, backend, options, **callbacks):
+            answer = ask(question, database, backend, options, **callbacks)
             readings = []
             for sql, votes, *warnings in found:
                 query = check(sql, database)

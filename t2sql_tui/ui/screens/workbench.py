@@ -322,16 +322,9 @@ class Workbench(Screen[None]):
         self.sql.editor.focus()
         self._show_conversation()
         question = Question(self.question, history=(self.turn,) if self.turn else ())
-        settings, compare = self.app.settings, self.app.compare
+        options = replace(self.app.options, compare=self.app.compare)
         if self._seed:
-            # One sample: the likeliest of several would only be the same answer once more.
-            settings = replace(
-                settings,
-                temperature=max(0.7, settings.temperature),
-                seed=self._seed,
-                candidates=1,
-                search=False,
-            )
+            options = options.one_sample(self._seed)
         said: list[str] = []
         painted = 0.0
 
@@ -352,15 +345,11 @@ class Workbench(Screen[None]):
                     question,
                     database,
                     backend,
-                    settings,
+                    options,
                     on_text=on_text,
                     on_attempt=on_attempt,
                     should_stop=self._stopper(job),
-                    compare=compare,
                 )
-                if settings.candidates == 1:
-                    # It agrees with itself alone: the fit is of several candidates.
-                    answer = replace(answer, confidence=None)
                 self.post_message(SQLGenerated(job, answer, versions(answer, database)))
 
         self._work(generate, "generate")

@@ -13,7 +13,7 @@ from t2sql_tui.core.answers.describe import summary, warnings_text
 from t2sql_tui.core.ask import ask, judge
 from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.prompting.value_matching import find_values
-from t2sql_tui.core.types import Candidate, GenerationSettings, Question
+from t2sql_tui.core.types import AskOptions, Candidate, GenerationSettings, Question
 
 
 def read(shop, *texts: str, logprobs=None, question="?", values=(), **options):
@@ -156,7 +156,9 @@ def test_a_reading_that_takes_repeated_rows_once(shop, sql: str, once) -> None:
 def test_an_answer_offers_to_take_repeated_rows_once(shop) -> None:
     sql = f"SELECT avg(customer.id) FROM {JOINED}"
     backend = ScriptedBackend(replies=[sql])
-    answer = ask(Question("The mean id of customers with sales?"), shop, backend, compare=True)
+    answer = ask(
+        Question("The mean id of customers with sales?"), shop, backend, AskOptions(compare=True)
+    )
     assert [r.candidate.sql.count("IN (SELECT") for r in answer.readings] == [0, 1]
     assert answer.candidate.sql == sql and "more than once" in summary(answer)
 
@@ -295,7 +297,7 @@ def test_ask_compares(shop) -> None:
         replies=[("SELECT nme FROM customer", "SELECT name FROM customer", "SELECT 1")]
     )
     settings = GenerationSettings(candidates=3, search=True)
-    answer = ask(Question("names?"), shop, backend, settings, compare=True)
+    answer = ask(Question("names?"), shop, backend, AskOptions(settings, compare=True))
     assert answer.query is not None and answer.query.sql == "SELECT name FROM customer"
     assert [r.warnings for r in answer.readings] == [(), (), ("error",)]
     assert answer.readings[0].candidate is answer.candidate
@@ -303,7 +305,7 @@ def test_ask_compares(shop) -> None:
 
 def test_a_text_that_is_not_stored_is_replaced_by_the_nearest(shop) -> None:
     backend = ScriptedBackend(replies=["SELECT name FROM customer WHERE city = 'new york city'"])
-    answer = ask(Question("who lives there?"), shop, backend, compare=True)
+    answer = ask(Question("who lives there?"), shop, backend, AskOptions(compare=True))
     assert answer.query is not None and "'New York City'" in answer.query.sql
     assert answer.readings[0].result.rows == (("Ada",),)
     # The SQL as it was written is still there to be chosen.
@@ -314,5 +316,5 @@ def test_a_text_that_is_not_stored_is_replaced_by_the_nearest(shop) -> None:
 
 def test_an_empty_answer_that_is_right_stays(shop) -> None:
     backend = ScriptedBackend(replies=["SELECT name FROM customer WHERE city = 'Oslo'"])
-    answer = ask(Question("who lives in Oslo?"), shop, backend, compare=True)
+    answer = ask(Question("who lives in Oslo?"), shop, backend, AskOptions(compare=True))
     assert answer.query is not None and answer.readings[0].warnings == ("empty",)
