@@ -288,7 +288,7 @@ def test_evidence_reaches_the_prompt(spider, tmp_path):
     hinted = dataset.only(replace(e, evidence="Rome is in Italy") for e in dataset.examples[:1])
     backend = ScriptedBackend()
     with RunFolder(tmp_path / "hinted", IDENTITY, {}) as folder:
-        run(hinted, backend, folder, Scorer(hinted))
+        run(hinted, backend, folder, Scorer(hinted), AskOptions())
         assert folder.lines["dev-0000"]["evidence"] == "Rome is in Italy"
     assert "Rome is in Italy" in backend.prompts[0].suffix
 

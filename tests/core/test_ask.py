@@ -7,7 +7,14 @@ import pytest
 from t2sql_tui.backends.scripted import FOREVER, ScriptedBackend
 from t2sql_tui.core.ask import ask
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.types import AskOptions, GenerationSettings, Question, Rejection, Turn
+from t2sql_tui.core.types import (
+    APP_OPTIONS,
+    AskOptions,
+    GenerationSettings,
+    Question,
+    Rejection,
+    Turn,
+)
 
 
 def test_a_good_answer_is_checked_and_can_be_run(shop) -> None:
@@ -52,6 +59,14 @@ def test_a_repeated_mistake_is_sampled_away(shop) -> None:
 
     ask(Question("names?"), shop, Recording(replies=["SELECT nme FROM customer"]))
     assert [s.temperature > 0 for s in settings] == [False, False, True]
+
+
+def test_another_answer_is_one_sample_without_a_confidence() -> None:
+    options = APP_OPTIONS.one_sample(seed=3)
+    settings = options.settings
+    assert (settings.seed, settings.candidates, settings.search) == (3, 1, False)
+    assert settings.temperature == options.retry_temperature and settings.constrained
+    assert APP_OPTIONS.states_confidence and not options.states_confidence
 
 
 def test_values_and_history_reach_the_prompt(shop) -> None:

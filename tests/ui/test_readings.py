@@ -45,7 +45,7 @@ def model(monkeypatch: pytest.MonkeyPatch):
                 answer,
                 candidate=readings[0].candidate,
                 readings=tuple(readings),
-                confidence=confidence,
+                confidence=confidence if options.states_confidence else None,
             )
 
         monkeypatch.setattr(workbench, "ask", fake)
