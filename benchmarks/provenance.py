@@ -16,14 +16,14 @@ from typing import Any
 
 from t2sql_tui.core.types import ModelSpec
 
+REPOSITORY = Path(__file__).resolve().parent.parent
 _PACKAGES = ("t2sql-tui", "llama-cpp-python", "sqlglot", "torch", "transformers", "peft")
 
 
 def provenance() -> dict[str, Any]:
     """All that is known before a model is loaded."""
-    program = Path(sys.argv[0]).name
     return {
-        "command": shlex.join([program, *sys.argv[1:]]),
+        "command": command_line(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": _git(),
         "machine": machine(),
@@ -33,6 +33,35 @@ def provenance() -> dict[str, Any]:
             **{name: found for name in _PACKAGES if (found := _version(name))},
         },
     }
+
+
+def command_line() -> str:
+    """The command of this process, with folders named so that no machine's own are published."""
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    # `python -m trainer` has trainer/__main__.py as its argv[0].
+    program = module.parent if module and module.parent else Path(sys.argv[0]).name
+    return shlex.join([program, *map(_portable_argument, sys.argv[1:])])
+
+
+def portable(path: str | Path) -> str:
+    """A path as a committed file may name it.
+
+    Inside the working folder or the repository it is relative to that; elsewhere only its name
+    is kept, as `.../NAME`. A relative path stays as it is.
+    """
+    if not os.path.isabs(path):
+        return str(path)
+    for folder in (Path.cwd(), REPOSITORY):
+        if Path(path).is_relative_to(folder):
+            return str(Path(path).relative_to(folder))
+    return f".../{Path(path).name}"
+
+
+def _portable_argument(argument: str) -> str:
+    option, equals, value = argument.partition("=")
+    if equals and option.startswith("-"):
+        return f"{option}={portable(value)}"
+    return portable(argument)
 
 
 def machine() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from benchmarks.provenance import portable
 from t2sql_tui.core.errors import T2SQLError
 from trainer.base import write_json
 from trainer.config import Config, ConfigError, grid_values
@@ -73,7 +74,11 @@ def sweep(config: Config, grid: dict[str, list[Any]], say: Say) -> Path:
         "minutes": 0,
     }
     results.insert(0, untuned)
-    write_json(root / "sweep.json", {"config": asdict(config), "grid": grid, "rows": results})
+    shown = {
+        name: portable(value) if isinstance(value, str) else value
+        for name, value in asdict(config).items()
+    }
+    write_json(root / "sweep.json", {"config": shown, "grid": grid, "rows": results})
     (root / "table.md").write_text(table(results, "github") + "\n", encoding="utf-8")
     _plot(results[1:], root)
     return root

@@ -55,4 +55,4 @@ def test_errors_come_out_with_their_hints(run):
         error = run(*args).exception
         assert isinstance(error, ModelError) and "models pull" in error.hint
     assert isinstance(run("pull", "nonsense").exception, ModelError)
-    assert "known model" in run("rm", "/tmp/my.gguf").output
+    assert "known model" in run("rm", "elsewhere/my.gguf").output
