@@ -1,25 +1,124 @@
-"""Backends: what turns a `Prompt` into text. One file and one line here for each."""
+"""Backends turn a `Prompt` into text. A backend is one file here and one entry in `BACKENDS`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.types import Backend, ModelSpec
 
-# name -> "module:Class". A backend's libraries are imported when it is loaded, not
-# before: llama.cpp takes 0.2 s, torch several.
-BACKENDS = {
-    "gguf": "t2sql_tui.backends.gguf:GGUFBackend",
-    "peft": "t2sql_tui.backends.peft:PEFTBackend",
-    "scripted": "t2sql_tui.backends.scripted:ScriptedBackend",
+if TYPE_CHECKING:
+    from t2sql_tui.core.types import Backend, ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class BackendOption:
+    """A keyword of a backend's constructor that command lines offer.
+
+    Left out, the constructor's own default holds; `help` says which that is. `type` is what
+    the constructor wants; a bool becomes a flag without a value. `minimum` is for numbers.
+    `flag` is "--" and the name with hyphens unless another is given.
+    """
+
+    name: str
+    help: str
+    type: type[str] | type[int] | type[float] | type[bool] = str
+    metavar: str = ""
+    minimum: float | None = None
+    flag: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.flag:
+            object.__setattr__(self, "flag", "--" + self.name.replace("_", "-"))
+
+
+@dataclass(frozen=True, slots=True)
+class BackendEntry:
+    """What the program knows of a backend before its libraries are imported.
+
+    `target` is "module:Class". `reads_gguf`: it needs the published GGUF file, which commands
+    fetch first where it is missing.
+    """
+
+    target: str
+    summary: str
+    options: tuple[BackendOption, ...] = ()
+    reads_gguf: bool = False
+
+
+_CONTEXT = BackendOption(
+    "n_ctx",
+    "Size of the context in tokens (default: the model's own, at most what it was trained for).",
+    int,
+    metavar="TOKENS",
+    minimum=1,
+    flag="--context",
+)
+
+#: Backends by name, the default first. A backend's libraries are imported when it is loaded,
+#: not before: llama.cpp takes 0.2 s, torch several.
+BACKENDS: Mapping[str, BackendEntry] = {
+    "gguf": BackendEntry(
+        "t2sql_tui.backends.gguf:GGUFBackend",
+        "llama.cpp on a GGUF file",
+        (
+            BackendOption(
+                "n_threads",
+                "Number of processor threads (default: the physical cores this process may use).",
+                int,
+                metavar="N",
+                minimum=1,
+                flag="--threads",
+            ),
+            _CONTEXT,
+            BackendOption(
+                "n_gpu_layers",
+                "Number of layers to keep on the GPU (default: all, where there is a GPU).",
+                int,
+                metavar="N",
+                minimum=0,
+                flag="--gpu-layers",
+            ),
+        ),
+        reads_gguf=True,
+    ),
+    "peft": BackendEntry(
+        "t2sql_tui.backends.peft:PEFTBackend",
+        "transformers with the adapter, for a GPU (needs the extra `gpu`)",
+        (
+            BackendOption(
+                "base",
+                "Folder or hub id of the base weights in transformers' format (default: the GGUF "
+                "file, dequantised).",
+                metavar="DIR|ID",
+            ),
+            BackendOption(
+                "device", "Device: cuda, mps or cpu (default: the best there is).", metavar="NAME"
+            ),
+            BackendOption("four_bit", "Load the weights in 4 bits (CUDA only).", bool),
+            _CONTEXT,
+        ),
+    ),
+    "scripted": BackendEntry(
+        "t2sql_tui.backends.scripted:ScriptedBackend",
+        "canned replies, to try the screen",
+        (
+            BackendOption(
+                "delay", "Pause before every word, in seconds (default: 0).", float, "S", 0.0
+            ),
+        ),
+    ),
 }
+DEFAULT_BACKEND = next(iter(BACKENDS))
 
 
-def load_backend(spec: ModelSpec, *, backend: str = "gguf", **options: Any) -> Backend:
-    """Load `spec` with the named backend; `options` go to its constructor. Every backend
-    has `on_progress`, called with parts loaded and parts in all.
+def load_backend(spec: ModelSpec, *, backend: str = DEFAULT_BACKEND, **options: Any) -> Backend:
+    """The named backend with the model of `spec` loaded.
+
+    `options` are keywords of the backend's constructor. Every backend takes `on_progress`,
+    which is called with the parts loaded and the parts in all.
 
     Takes as long as the model takes to load (0.3 s to a minute), so call it in a worker.
     Raises: ModelError when the name is unknown, the backend's libraries are not
@@ -27,5 +126,6 @@ def load_backend(spec: ModelSpec, *, backend: str = "gguf", **options: Any) -> B
     """
     if backend not in BACKENDS:
         raise ModelError(f'There is no backend "{backend}".', f"Known: {', '.join(BACKENDS)}.")
-    module, _, name = BACKENDS[backend].partition(":")
-    return getattr(import_module(module), name)(spec, **options)
+    module, _, name = BACKENDS[backend].target.partition(":")
+    loaded: Backend = getattr(import_module(module), name)(spec, **options)
+    return loaded

@@ -1,22 +1,23 @@
 """Five demo databases, kept as SQL text, each with ten questions and their gold SQL.
 
-`dice.sql` holds what all five are made from; `NAME.sql` makes the tables, `NAME.json` asks.
+`dice.sql` holds the random draws that all five are made from, `NAME.sql` makes the tables,
+`NAME.json` has the questions. Modules that `t2sql-tui --help`, which names the demos, does not
+need are imported where they are used: together they take as long as click.
 """
 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import os
-import sqlite3
-import tempfile
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from t2sql_tui.core.errors import DatabaseError, T2SQLError
-from t2sql_tui.core.types import Example
+
+if TYPE_CHECKING:
+    from t2sql_tui.core.types import Example
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,10 @@ def build(name: str, folder: Path) -> Path:
     file. It is written under another name and renamed: a half-built file is never seen.
     Takes about 0.3 s. Raises T2SQLError: no such demo; DatabaseError: it cannot be written.
     """
+    import hashlib
+    import sqlite3
+    import tempfile
+
     name = find_demo(name).name
     script = _read("dice.sql") + _read(f"{name}.sql")
     path = folder / f"{name}-{hashlib.sha256(script.encode()).hexdigest()[:10]}.sqlite"
@@ -81,6 +86,8 @@ def build(name: str, folder: Path) -> Path:
 
 def questions(name: str) -> tuple[Example, ...]:
     """The demo's ten questions, from simple to hard. Raises T2SQLError: no such demo."""
+    from t2sql_tui.core.types import Example
+
     name = find_demo(name).name
     return tuple(
         Example(f"{name}-{n}", name, entry["question"], entry["gold"], source="demo")
@@ -89,4 +96,6 @@ def questions(name: str) -> tuple[Example, ...]:
 
 
 def _read(file: str) -> str:
+    from importlib import resources
+
     return resources.files(__name__).joinpath(file).read_text("utf-8")

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from t2sql_tui.backends import scripted
 from t2sql_tui.cli import main
+from t2sql_tui.core.export import FORMATS
 
 
 @pytest.fixture
@@ -137,11 +138,18 @@ def test_a_file_name_opens_the_app_which_needs_a_terminal(shop: Path) -> None:
     assert result.exit_code == 1 and "terminal" in result.stderr
 
 
+def test_help_names_the_formats_that_a_terminal_takes() -> None:
+    text = " ".join(run("ask", "--help").output.split())
+    names = ["table", *(name for name, format_ in FORMATS.items() if format_.text)]
+    assert f"{', '.join(names[:-1])} or {names[-1]}." in text
+
+
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys\nfrom t2sql_tui.cli import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
-        "print(sorted({'textual', 'torch', 'llama_cpp', 'sqlglot', 'numpy'} & set(sys.modules)))"
+        "heavy = {'textual', 'torch', 'llama_cpp', 'sqlglot', 'numpy', 'sqlite3'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "doctor" in out.stdout and out.stdout.endswith("[]\n")

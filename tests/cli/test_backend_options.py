@@ -1,0 +1,69 @@
+"""What the registry of backends says is what the command line offers."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from t2sql_tui.backends import BACKENDS, BackendEntry, BackendOption
+from t2sql_tui.cli.options import BackendChoice, backend_options
+
+
+def run(*args: str) -> tuple[BackendChoice | None, click.testing.Result]:
+    """The choice that a command gets."""
+    got: list[BackendChoice] = []
+
+    @click.command()
+    @backend_options
+    def command(backend: BackendChoice) -> None:
+        got.append(backend)
+
+    result = CliRunner().invoke(command, args)
+    return (got[0] if got else None), result
+
+
+def test_the_default_backend_has_no_options_given() -> None:
+    assert run()[0] == BackendChoice("gguf", {})
+
+
+def test_options_reach_the_backend_under_the_names_of_its_constructor() -> None:
+    choice, _ = run("--threads", "3", "--context", "512", "--gpu-layers", "0")
+    assert choice == BackendChoice("gguf", {"n_threads": 3, "n_ctx": 512, "n_gpu_layers": 0})
+    choice, _ = run("--backend", "peft", "--four-bit", "--context", "512")
+    assert choice == BackendChoice("peft", {"four_bit": True, "n_ctx": 512})
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--backend", "peft", "--threads", "3"), "no option --threads; it has: --base"),
+        (("--backend", "gpt"), "'gguf', 'peft', 'scripted'"),
+        (("--threads", "0"), "--threads"),
+        (("--backend", "scripted", "--delay", "-1"), "--delay"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(args: tuple[str, ...], said: str) -> None:
+    choice, result = run(*args)
+    assert choice is None and result.exit_code == 2 and said in result.stderr
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_every_option_is_a_keyword_of_the_constructor(name: str) -> None:
+    module, _, attribute = BACKENDS[name].target.partition(":")
+    keywords = inspect.signature(getattr(import_module(module), attribute)).parameters
+    assert {option.name for option in BACKENDS[name].options} <= keywords.keys()
+    assert "on_progress" in keywords
+
+
+def test_a_new_entry_is_a_choice_with_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = BackendEntry(
+        "nowhere:Remote", "a server", (BackendOption("base_url", "Address.", metavar="URL"),)
+    )
+    monkeypatch.setattr("t2sql_tui.cli.options.BACKENDS", {**BACKENDS, "remote": entry})
+    choice, _ = run("--backend", "remote", "--base-url", "http://x")
+    assert choice == BackendChoice("remote", {"base_url": "http://x"})
+    assert "remote: a server" in " ".join(run("--help")[1].output.split())
