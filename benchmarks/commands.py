@@ -437,7 +437,7 @@ def read_predictions(
     Raises: DataError where the file does not answer exactly the examples (with `partial`,
     where it answers one that is not there).
     """
-    from t2sql_tui.core.prompting.prompt import extract_sql
+    from t2sql_tui.core.sql.extract import extract_sql
 
     if not path.exists():
         raise DataError(f"There is no {path}.", "Name a file of predictions, or a run's folder.")

@@ -263,7 +263,7 @@ def _until(text: str, ends: Sequence[str]) -> str:
 def judge(row: dict[str, Any], text: str, dialect: str = "sqlite") -> Prediction:
     """One answer, executed on the row's database by the official rules."""
     from benchmarks.metrics.execution import verdict
-    from t2sql_tui.core.prompting.prompt import extract_sql
+    from t2sql_tui.core.sql.extract import extract_sql
     from trainer.sqlform import transpile
 
     sql, error = extract_sql(text), ""

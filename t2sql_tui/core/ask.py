@@ -11,7 +11,8 @@ from t2sql_tui.core.answers.rank import read, with_rows_once, with_stored_values
 from t2sql_tui.core.answers.rewrites.dates import with_read_dates
 from t2sql_tui.core.answers.rewrites.joins import with_linked_joins
 from t2sql_tui.core.database.database import Database
-from t2sql_tui.core.prompting.prompt import build_prompt, extract_sql
+from t2sql_tui.core.prompting.prompt import build_prompt
+from t2sql_tui.core.sql.extract import extract_sql
 from t2sql_tui.core.prompting.value_matching import find_values
 from t2sql_tui.core.sql.check import check
 from t2sql_tui.core.sql.constraint import Guard

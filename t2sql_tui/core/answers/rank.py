@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from t2sql_tui.core.answers.rewrites.joins import fans_out, has_unlinked_join, r
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
 from t2sql_tui.core.prompting.schema_linking import unmet_phrases, unused_words, words
 from t2sql_tui.core.sql.check import check
+from t2sql_tui.core.sql.lexer import normalized_spelling
 from t2sql_tui.core.sql.tree import from_clause, parse
 from t2sql_tui.core.types import (
     Candidate,
@@ -77,7 +77,7 @@ def read(
     ends = time.monotonic() + SECONDS
     for number, candidate in enumerate(candidates):
         weight = 1.0 if sampled else math.exp((candidate.logprob or 0.0) - top)
-        spelling = _spelling(candidate.sql)
+        spelling = normalized_spelling(candidate.sql)
         if spelling not in known:
             left = min(LIMITS.seconds, ends - time.monotonic())
             warnings, result = _try(candidate, database, question, left, should_stop)
@@ -147,15 +147,6 @@ def _try(
         *_warnings_of_sql(query.sql, database, question, should_stop),
     )
     return warnings, result
-
-
-def _spelling(sql: str) -> str:
-    """`sql` without differences in case and space outside quotes."""
-    pieces = re.split(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")""", sql)
-    return "".join(
-        piece if place % 2 else re.sub(r"\s+", " ", piece).lower()
-        for place, piece in enumerate(pieces)
-    ).strip()
 
 
 def _rows_key(result: QueryResult) -> object:

@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from t2sql_tui.core.sql.lexer import split_statements
 from t2sql_tui.core.sql.tree import parse, scopes
 from t2sql_tui.core.types import (
     CHECK_KEY,
@@ -65,37 +66,6 @@ def check(sql: str, database: Database) -> CheckedQuery | Rejection:
 
 def _reject(sql: str, kind: str, message: str) -> Rejection:
     return Rejection(sql, (Problem(kind, message),))  # type: ignore[arg-type]
-
-
-# --- statements -------------------------------------------------------------------
-
-# SQLite's lexical grammar as far as it hides semicolons (https://sqlite.org/lang_keywords.html
-# and lang_comment.html): what is left open goes on to the end.
-_PIECES = re.compile(
-    r"""(?P<comment>--[^\n]*|/\*.*?(?:\*/|\Z))
-      | (?P<end>;)
-      | (?P<space>[\s\ufeff]+)
-      | '(?:[^']|'')*(?:'|\Z) | "(?:[^"]|"")*(?:"|\Z) | `(?:[^`]|``)*(?:`|\Z) | \[[^\]]*(?:\]|\Z)
-      | [^\s;'"`\[/-]+ | .""",
-    re.VERBOSE | re.DOTALL,
-)
-
-
-def split_statements(sql: str) -> list[str]:
-    """The statements of a script, each without the comments and semicolons around it."""
-    statements: list[str] = []
-    start = end = -1
-    for piece in _PIECES.finditer(sql):
-        if piece.lastgroup == "end":
-            if start >= 0:
-                statements.append(sql[start:end])
-            start = -1
-        elif piece.lastgroup is None:
-            start = piece.start() if start < 0 else start
-            end = piece.end()
-    if start >= 0:
-        statements.append(sql[start:end])
-    return statements
 
 
 _VERBS = frozenset(

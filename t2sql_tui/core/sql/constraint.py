@@ -15,17 +15,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from t2sql_tui.core.database.database import FUNCTIONS, TABLE_FUNCTIONS
+from t2sql_tui.core.sql.lexer import tokenize
 from t2sql_tui.core.types import Schema
 
-_TOKEN = re.compile(
-    r"""(?P<space>[\s\ufeff]+|--[^\n]*|/\*.*?(?:\*/|\Z))
-      | (?P<string>[xX]?'(?:[^']|'')*(?:(?P<closed>')|\Z))
-      | (?P<quoted>"(?:[^"]|"")*(?:"|\Z)|`(?:[^`]|``)*(?:`|\Z)|\[[^\]]*(?:\]|\Z))
-      | (?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
-      | (?P<word>[^\W\d][\w$]*)
-      | (?P<op><>|<=|>=|==|!=|\|\||<<|>>|->>?|.)""",
-    re.VERBOSE | re.DOTALL,
-)
+_IGNORED = ("space", "comment")
 
 _QUERY = frozenset({"select", "with", "values"})
 # Words that begin an operand, or stand before one.
@@ -272,10 +265,10 @@ class _Reader:
 
     def __init__(self, guard: Guard, text: str, whole: bool) -> None:
         self.guard = guard
-        tokens = [(match.lastgroup or "", match.group()) for match in _TOKEN.finditer(text)]
+        tokens = tokenize(text)
         # A word at the very end may go on.
-        self.growing = not whole and bool(tokens) and tokens[-1][0] != "space"
-        self.tokens = [token for token in tokens if token[0] != "space"]
+        self.growing = not whole and bool(tokens) and tokens[-1][0] not in _IGNORED
+        self.tokens = [token for token in tokens if token[0] not in _IGNORED]
         self.whole = whole
         self.place = 0
         self.frames = [_Frame(query=True)]

@@ -10,7 +10,7 @@ import pytest
 
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.prompting.chat import CHAT_FORMATS, neutralise
-from t2sql_tui.core.prompting.prompt import PROMPTS, build_prompt, extract_sql, rank_tables
+from t2sql_tui.core.prompting.prompt import PROMPTS, build_prompt, rank_tables
 from t2sql_tui.core.types import (
     Column,
     ForeignKey,
@@ -160,30 +160,6 @@ def test_unknown_version_and_format_are_errors() -> None:
         build_prompt(SHOP, QUESTION, version="v99")
     with pytest.raises(ModelError, match="klingon"):
         build_prompt(SHOP, QUESTION, chat_format="klingon")
-
-
-@pytest.mark.parametrize(
-    ("text", "sql"),
-    [
-        ("SELECT 1", "SELECT 1"),
-        ("```sql\nSELECT 1;\n```\nThis counts.", "SELECT 1"),
-        ("```\nSELECT 1\n```", "SELECT 1"),
-        ("```sql\nSELECT 1", "SELECT 1"),
-        ("SELECT 1\n```", "SELECT 1"),
-        ("Here it is: SELECT a FROM b;", "SELECT a FROM b"),
-        ("SELECT a FROM b; DROP TABLE b", "SELECT a FROM b"),
-        ("SELECT 'a;b' FROM [x;y] -- ; no\nWHERE 1; x", "SELECT 'a;b' FROM [x;y] -- ; no\nWHERE 1"),
-        ("select 1\n\nThis query selects one.", "select 1"),
-        ("select a\n\nfrom b", "select a\n\nfrom b"),
-        ("WITH a AS (SELECT 1) SELECT * FROM a", "WITH a AS (SELECT 1) SELECT * FROM a"),
-        ("DELETE FROM x", "DELETE FROM x"),
-        ("I cannot do that.", ""),
-        ("", ""),
-        ("```sql\n```", ""),
-    ],
-)
-def test_extract_sql(text: str, sql: str) -> None:
-    assert extract_sql(text) == sql
 
 
 def test_prompt_needs_neither_textual_nor_torch() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from t2sql_tui.core.database.database import Database, open_database
-from t2sql_tui.core.sql.check import check, nearest, split_statements
+from t2sql_tui.core.sql.check import check, nearest
 from t2sql_tui.core.types import CheckedQuery, Rejection
 
 SCRIPT = """
@@ -216,16 +216,6 @@ def test_nothing_runs(database: Database) -> None:
         started = time.process_time()
         assert isinstance(check(endless + sql, database), CheckedQuery)
         assert time.process_time() - started < 1
-
-
-def test_split_statements() -> None:
-    assert split_statements("/* ; */ select ';' ; -- ; \n ;; select \"a;b\" [;] /* x") == [
-        "select ';'",
-        'select "a;b" [;]',
-    ]
-    assert split_statements("select 'it''s; fine' `a;` -- x") == ["select 'it''s; fine' `a;`"]
-    assert split_statements("select 'open; ") == ["select 'open; "]
-    assert split_statements("select 1 - -1 / 2") == ["select 1 - -1 / 2"]
 
 
 def test_nearest() -> None:

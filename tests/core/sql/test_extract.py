@@ -1,0 +1,34 @@
+"""The SQL that is found in a model's answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from t2sql_tui.core.sql.extract import extract_sql
+
+
+@pytest.mark.parametrize(
+    ("text", "sql"),
+    [
+        ("SELECT 1", "SELECT 1"),
+        ("```sql\nSELECT 1;\n```\nThis counts.", "SELECT 1"),
+        ("```\nSELECT 1\n```", "SELECT 1"),
+        ("```sql\nSELECT 1", "SELECT 1"),
+        ("SELECT 1\n```", "SELECT 1"),
+        ("Here it is: SELECT a FROM b;", "SELECT a FROM b"),
+        ("SELECT a FROM b; DROP TABLE b", "SELECT a FROM b"),
+        ("SELECT 'a;b' FROM [x;y] -- ; no\nWHERE 1; x", "SELECT 'a;b' FROM [x;y] -- ; no\nWHERE 1"),
+        ("SELECT 'a;b", "SELECT 'a;b"),
+        ("SELECT a /* b; c", "SELECT a /* b; c"),
+        ("SELECT `a``;b`; c", "SELECT `a``;b`"),
+        ("select 1\n\nThis query selects one.", "select 1"),
+        ("select a\n\nfrom b", "select a\n\nfrom b"),
+        ("WITH a AS (SELECT 1) SELECT * FROM a", "WITH a AS (SELECT 1) SELECT * FROM a"),
+        ("DELETE FROM x", "DELETE FROM x"),
+        ("I cannot do that.", ""),
+        ("", ""),
+        ("```sql\n```", ""),
+    ],
+)
+def test_extract_sql(text: str, sql: str) -> None:
+    assert extract_sql(text) == sql
