@@ -22,7 +22,7 @@ def wheel(tmp_path_factory) -> zipfile.ZipFile:
         shutil.copytree(
             ROOT / name, folder / "copy" / name, ignore=shutil.ignore_patterns("__pycache__")
         )
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / "copy")
     subprocess.run(
         [
@@ -54,6 +54,7 @@ def test_every_module_is_in_the_wheel(wheel):
 
 def test_every_data_file_is_in_the_wheel(wheel):
     data = [
+        ROOT / "t2sql_tui/py.typed",
         *ROOT.glob("t2sql_tui/ui/*.tcss"),
         *ROOT.glob("t2sql_tui/demo/*.sql"),
         *ROOT.glob("t2sql_tui/demo/*.json"),
