@@ -456,58 +456,15 @@ _SQL_PART = re.compile(
     r"""('(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`)|([A-Za-z_][\w.]*)|(\s+)|(.)""", re.DOTALL
 )
 _CLAUSES = frozenset(
-    [
-        "from",
-        "where",
-        "group",
-        "having",
-        "order",
-        "limit",
-        "union",
-        "intersect",
-        "except",
-        "join",
-        "left",
-        "inner",
-        "cross",
-    ]
+    """
+    from where group having order limit union intersect except join left inner cross
+    """.split()
 )
 _KEYWORDS = _CLAUSES | frozenset(
-    [
-        "select",
-        "distinct",
-        "by",
-        "offset",
-        "all",
-        "outer",
-        "on",
-        "as",
-        "and",
-        "or",
-        "not",
-        "in",
-        "exists",
-        "between",
-        "like",
-        "is",
-        "null",
-        "case",
-        "when",
-        "then",
-        "else",
-        "end",
-        "asc",
-        "desc",
-        "with",
-        "count",
-        "sum",
-        "avg",
-        "min",
-        "max",
-        "cast",
-        "over",
-        "partition",
-    ]
+    """
+    select distinct by offset all outer on as and or not in exists between like is null case
+    when then else end asc desc with count sum avg min max cast over partition
+    """.split()
 )
 
 

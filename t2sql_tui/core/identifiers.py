@@ -9,73 +9,13 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # The keywords that SQLite does not take as a bare name everywhere a name can stand; found
 # by trying all of https://sqlite.org/lang_keywords.html (tests/core/test_identifiers.py does so).
 _RESERVED = frozenset(
-    [
-        "add",
-        "all",
-        "alter",
-        "and",
-        "as",
-        "autoincrement",
-        "between",
-        "case",
-        "cast",
-        "check",
-        "collate",
-        "commit",
-        "constraint",
-        "create",
-        "current_date",
-        "current_time",
-        "current_timestamp",
-        "default",
-        "deferrable",
-        "delete",
-        "distinct",
-        "drop",
-        "else",
-        "escape",
-        "except",
-        "exists",
-        "foreign",
-        "from",
-        "group",
-        "having",
-        "if",
-        "in",
-        "index",
-        "insert",
-        "intersect",
-        "into",
-        "is",
-        "isnull",
-        "join",
-        "limit",
-        "not",
-        "nothing",
-        "notnull",
-        "null",
-        "on",
-        "or",
-        "order",
-        "primary",
-        "raise",
-        "references",
-        "returning",
-        "select",
-        "set",
-        "table",
-        "then",
-        "to",
-        "transaction",
-        "union",
-        "unique",
-        "update",
-        "using",
-        "values",
-        "when",
-        "where",
-        "with",
-    ]
+    """
+    add all alter and as autoincrement between case cast check collate commit constraint create
+    current_date current_time current_timestamp default deferrable delete distinct drop else
+    escape except exists foreign from group having if in index insert intersect into is isnull
+    join limit not nothing notnull null on or order primary raise references returning select
+    set table then to transaction union unique update using values when where with
+    """.split()
 )
 
 

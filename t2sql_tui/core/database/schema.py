@@ -165,22 +165,9 @@ def _primary_key(table: Table) -> tuple[str, ...]:
 
 # Names that say nothing about what they point at.
 _VAGUE = frozenset(
-    [
-        "id",
-        "key",
-        "code",
-        "name",
-        "no",
-        "nr",
-        "num",
-        "number",
-        "type",
-        "value",
-        "date",
-        "year",
-        "rank",
-        "uid",
-    ]
+    """
+    id key code name no nr num number type value date year rank uid
+    """.split()
 )
 
 

@@ -69,28 +69,10 @@ def _reject(sql: str, kind: str, message: str) -> Rejection:
 
 
 _VERBS = frozenset(
-    [
-        "alter",
-        "analyze",
-        "attach",
-        "begin",
-        "commit",
-        "create",
-        "delete",
-        "detach",
-        "drop",
-        "end",
-        "explain",
-        "insert",
-        "pragma",
-        "reindex",
-        "release",
-        "replace",
-        "rollback",
-        "savepoint",
-        "update",
-        "vacuum",
-    ]
+    """
+    alter analyze attach begin commit create delete detach drop end explain insert pragma
+    reindex release replace rollback savepoint update vacuum
+    """.split()
 )
 
 

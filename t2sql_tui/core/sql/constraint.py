@@ -23,104 +23,28 @@ _IGNORED = ("space", "comment")
 _QUERY = frozenset({"select", "with", "values"})
 # Words that begin an operand, or stand before one.
 _BEFORE_OPERAND = frozenset(
-    [
-        "not",
-        "exists",
-        "case",
-        "cast",
-        "distinct",
-        "all",
-        "null",
-        "true",
-        "false",
-        "current_date",
-        "current_time",
-        "current_timestamp",
-        "when",
-        "else",
-    ]
+    """
+    not exists case cast distinct all null true false current_date current_time
+    current_timestamp when else
+    """.split()
 )
 _OPERANDS = frozenset(
     ["null", "true", "false", "current_date", "current_time", "current_timestamp"]
 )
 # Words after an operand that want another one.
 _OPERATORS = frozenset(
-    [
-        "and",
-        "or",
-        "in",
-        "like",
-        "glob",
-        "regexp",
-        "match",
-        "between",
-        "is",
-        "escape",
-        "when",
-        "then",
-        "else",
-        "by",
-        "union",
-        "intersect",
-        "except",
-        "all",
-        "having",
-        "limit",
-        "offset",
-        "where",
-        "on",
-        "using",
-        "from",
-        "join",
-        "select",
-        "partition",
-        "filter",
-        "over",
-        "window",
-        "values",
-    ]
+    """
+    and or in like glob regexp match between is escape when then else by union intersect except
+    all having limit offset where on using from join select partition filter over window values
+    """.split()
 )
 # Words after an operand that leave it one.
 _AFTER = frozenset(
-    [
-        "not",
-        "null",
-        "isnull",
-        "notnull",
-        "asc",
-        "desc",
-        "nulls",
-        "first",
-        "last",
-        "end",
-        "as",
-        "collate",
-        "natural",
-        "left",
-        "right",
-        "full",
-        "inner",
-        "cross",
-        "outer",
-        "group",
-        "order",
-        "rows",
-        "range",
-        "groups",
-        "unbounded",
-        "preceding",
-        "following",
-        "current",
-        "row",
-        "exclude",
-        "ties",
-        "others",
-        "no",
-        "recursive",
-        "materialized",
-        "indexed",
-        "distinct",
-    ]
+    """
+    not null isnull notnull asc desc nulls first last end as collate natural left right full
+    inner cross outer group order rows range groups unbounded preceding following current row
+    exclude ties others no recursive materialized indexed distinct
+    """.split()
 )
 _AFTER_WORDS = sorted(_OPERATORS | _AFTER)
 _COMPOUND = frozenset({"union", "intersect", "except"})
@@ -129,31 +53,10 @@ _JOIN_WORDS = frozenset({"natural", "left", "right", "full", "inner", "cross", "
 _ROWID = frozenset({"rowid", "oid", "_rowid_"})
 # Inside OVER (...) any word may stand that a window is described with.
 _WINDOW = frozenset(
-    [
-        "partition",
-        "order",
-        "by",
-        "rows",
-        "range",
-        "groups",
-        "between",
-        "unbounded",
-        "preceding",
-        "following",
-        "current",
-        "row",
-        "and",
-        "exclude",
-        "ties",
-        "others",
-        "no",
-        "group",
-        "asc",
-        "desc",
-        "nulls",
-        "first",
-        "last",
-    ]
+    """
+    partition order by rows range groups between unbounded preceding following current row and
+    exclude ties others no group asc desc nulls first last
+    """.split()
 )
 _DATABASES = frozenset({"main", "temp"})
 

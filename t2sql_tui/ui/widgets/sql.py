@@ -13,20 +13,9 @@ from textual.widgets.text_area import TextAreaTheme
 
 # Names of sqlglot's token types. Clauses begin a line of their own.
 _CLAUSES = frozenset(
-    [
-        "SELECT",
-        "FROM",
-        "WHERE",
-        "GROUP_BY",
-        "HAVING",
-        "ORDER_BY",
-        "LIMIT",
-        "UNION",
-        "EXCEPT",
-        "INTERSECT",
-        "WINDOW",
-        "VALUES",
-    ]
+    """
+    SELECT FROM WHERE GROUP_BY HAVING ORDER_BY LIMIT UNION EXCEPT INTERSECT WINDOW VALUES
+    """.split()
 )
 _JOIN_WORDS = frozenset(["JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "NATURAL", "OUTER"])
 _SUBQUERY_STARTS = ("SELECT", "WITH", "VALUES")
