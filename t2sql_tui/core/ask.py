@@ -12,10 +12,10 @@ from t2sql_tui.core.answers.rewrites.dates import with_read_dates
 from t2sql_tui.core.answers.rewrites.joins import with_linked_joins
 from t2sql_tui.core.database.database import Database
 from t2sql_tui.core.prompting.prompt import build_prompt
-from t2sql_tui.core.sql.extract import extract_sql
 from t2sql_tui.core.prompting.value_matching import find_values
 from t2sql_tui.core.sql.check import check
 from t2sql_tui.core.sql.constraint import Guard
+from t2sql_tui.core.sql.extract import extract_sql
 from t2sql_tui.core.types import (
     Allows,
     Answer,

@@ -20,8 +20,8 @@ from t2sql_tui.core.ask import ask
 from t2sql_tui.core.database.database import Database
 from t2sql_tui.core.errors import ModelError, T2SQLError
 from t2sql_tui.core.identifiers import quote_identifier
-from t2sql_tui.core.sql.extract import extract_sql
 from t2sql_tui.core.sql.check import check
+from t2sql_tui.core.sql.extract import extract_sql
 from t2sql_tui.core.types import (
     Answer,
     CheckedQuery,
