@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.datasets import DataError
 from t2sql_tui.core.types import (
-    Allows,
+    Constraint,
     Candidate,
     Generation,
     GenerationSettings,
@@ -44,7 +44,7 @@ class Replay:
         settings: GenerationSettings = GenerationSettings(),
         on_text: OnText | None = None,
         should_stop: ShouldStop | None = None,
-        allows: Allows | None = None,
+        constraint: Constraint | None = None,
     ) -> Generation:
         line = self._lines.get(prompt_digest(prompt))
         if line:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from t2sql_tui.core.types import (
-    Allows,
+    Constraint,
     Candidate,
     GenerationSettings,
     OnText,
@@ -28,7 +28,7 @@ from t2sql_tui.core.types import (
 #: from the tokens at least MIN_P as likely as the likeliest.
 SAMPLING_TEMPERATURE = 0.8
 MIN_P = 0.05
-#: So many tokens are looked at for one that `allows` says yes to.
+#: Tokens that are tried, likeliest first, for one that the constraint accepts.
 TRIES = 64
 #: A search drops what is e (2.7) times less likely than the best answer, and more where that
 #: is doubtful itself: e^1.5 where it is likely by 1 in e, at most e^2.5. On 300 held-out training
@@ -142,7 +142,7 @@ class Decoder:
     ends: Callable[[int], bool]
     on_text: OnText | None = None
     should_stop: ShouldStop | None = None
-    allows: Allows | None = None
+    constraint: Constraint | None = None
 
     def run(
         self, logits: np.ndarray, evaluate: Evaluate, count: int, room: int
@@ -155,11 +155,11 @@ class Decoder:
 
     def may(self, written: bytes, tokens: Sequence[int], token: int) -> bool:
         """Whether `token` may follow `tokens`, whose bytes are `written`."""
-        if self.allows is None:
+        if self.constraint is None:
             return True
         whole = self.ends(token)
         text = written if whole else written + self.piece(tokens, token)
-        return self.allows(text.decode("utf-8", "ignore"), whole)
+        return self.constraint(text.decode("utf-8", "ignore"), whole)
 
     def _sample(
         self, logits: np.ndarray, evaluate: Evaluate, count: int, room: int

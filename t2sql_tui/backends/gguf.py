@@ -34,7 +34,7 @@ from t2sql_tui.backends.kvcache import PrefixCache, overlap
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.store import OnProgress, merged_files, merged_path
 from t2sql_tui.core.types import (
-    Allows,
+    Constraint,
     Candidate,
     Generation,
     GenerationSettings,
@@ -245,11 +245,11 @@ class GGUFBackend:
         settings: GenerationSettings = GenerationSettings(),
         on_text: OnText | None = None,
         should_stop: ShouldStop | None = None,
-        allows: Allows | None = None,
+        constraint: Constraint | None = None,
     ) -> Generation:
         with self._lock:
             self._check_open()
-            return self._generate(prompt, settings, on_text, should_stop, allows)
+            return self._generate(prompt, settings, on_text, should_stop, constraint)
 
     def close(self) -> None:
         """Free the memory. Waits for a generation that is under way."""
@@ -270,7 +270,7 @@ class GGUFBackend:
         settings: GenerationSettings,
         on_text: OnText | None,
         should_stop: ShouldStop | None,
-        allows: Allows | None,
+        constraint: Constraint | None,
     ) -> Generation:
         started = time.perf_counter()
         prefix = self.tokenize(prompt.prefix)
@@ -285,7 +285,7 @@ class GGUFBackend:
             ends=lambda token: is_end(vocabulary, token),
             on_text=on_text,
             should_stop=should_stop,
-            allows=allows,
+            constraint=constraint,
         )
         cached, first_token = 0, 0.0
         candidates, finish = (Candidate("", logprob=0.0),) * count, "cancelled"

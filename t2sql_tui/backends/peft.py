@@ -24,7 +24,7 @@ from t2sql_tui.backends.kvcache import overlap
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.store import OnProgress, models_folder
 from t2sql_tui.core.types import (
-    Allows,
+    Constraint,
     Candidate,
     Generation,
     GenerationSettings,
@@ -131,11 +131,11 @@ class PEFTBackend:
         settings: GenerationSettings = GenerationSettings(),
         on_text: OnText | None = None,
         should_stop: ShouldStop | None = None,
-        allows: Allows | None = None,
+        constraint: Constraint | None = None,
     ) -> Generation:
         with self._lock:
             self._check_open()
-            return self._generate(prompt, settings, on_text, should_stop, allows)
+            return self._generate(prompt, settings, on_text, should_stop, constraint)
 
     def close(self) -> None:
         """Free the memory. Waits for a generation that is under way."""
@@ -151,7 +151,7 @@ class PEFTBackend:
         settings: GenerationSettings,
         on_text: OnText | None,
         should_stop: ShouldStop | None,
-        allows: Allows | None,
+        constraint: Constraint | None,
     ) -> Generation:
         started = time.perf_counter()
         prefix, suffix = self.tokenize(prompt.prefix), self.tokenize(prompt.suffix)
@@ -166,7 +166,7 @@ class PEFTBackend:
             ends=self._ends.__contains__,
             on_text=on_text,
             should_stop=should_stop,
-            allows=allows,
+            constraint=constraint,
         )
         cache, cached = self._prefix_cache(prefix, should_stop)
         logits = None if cache is None else self._evaluate(suffix, cache, should_stop)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from t2sql_tui.core.models.store import OnProgress
 from t2sql_tui.core.types import (
-    Allows,
+    Constraint,
     Candidate,
     Generation,
     GenerationSettings,
@@ -68,7 +68,7 @@ class ScriptedBackend:
         settings: GenerationSettings = GenerationSettings(),
         on_text: OnText | None = None,
         should_stop: ShouldStop | None = None,
-        allows: Allows | None = None,
+        constraint: Constraint | None = None,
     ) -> Generation:
         with self._lock:
             return self._generate(prompt, settings, on_text, should_stop)

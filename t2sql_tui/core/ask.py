@@ -14,10 +14,10 @@ from t2sql_tui.core.database.database import Database
 from t2sql_tui.core.prompting.prompt import build_prompt
 from t2sql_tui.core.prompting.value_matching import find_values
 from t2sql_tui.core.sql.check import check
-from t2sql_tui.core.sql.constraint import Guard
+from t2sql_tui.core.sql.constraint import SchemaConstraint
 from t2sql_tui.core.sql.extract import extract_sql
 from t2sql_tui.core.types import (
-    Allows,
+    Constraint,
     Answer,
     AskOptions,
     Backend,
@@ -64,11 +64,11 @@ def ask(
     values = find_values(database, question.text)
     generations: list[Generation] = []
     failed: tuple[str, str] | None = None
-    allows = _guard(database.schema) if settings.constrained else None
+    constraint = _constraint_of(database.schema) if settings.constrained else None
     readings: tuple[Reading, ...] = ()
     for attempt in range(options.repairs + 1):
         prompt = prompt_for(question, database, backend, values, settings, failed, shown)
-        generation = backend.generate(prompt, settings, on_text, should_stop, allows)
+        generation = backend.generate(prompt, settings, on_text, should_stop, constraint)
         if generation.finish == "cancelled":
             candidate = generation.candidates[0] if generation.candidates else Candidate("")
             return Answer(question, candidate, (*generations, generation), values)
@@ -126,8 +126,8 @@ def _compare(
 
 
 @lru_cache(maxsize=4)
-def _guard(schema: Schema) -> Allows:
-    return Guard(schema).allows
+def _constraint_of(schema: Schema) -> Constraint:
+    return SchemaConstraint(schema).accepts
 
 
 def prompt_for(

@@ -283,9 +283,9 @@ class Generation:
 
 OnText = Callable[[str], None]
 ShouldStop = Callable[[], bool]
-#: Whether `text` (an answer so far; the whole of it, if the flag is set) can still become
-#: right. May say yes too often, never no too often.
-Allows = Callable[[str, bool], bool]
+#: (text, whole) -> whether `text`, the beginning of an answer (with `whole` all of it), can still
+#: become a right one. In doubt it accepts.
+Constraint = Callable[[str, bool], bool]
 
 
 class Backend(Protocol):
@@ -304,12 +304,12 @@ class Backend(Protocol):
         settings: GenerationSettings = GenerationSettings(),
         on_text: OnText | None = None,
         should_stop: ShouldStop | None = None,
-        allows: Allows | None = None,
+        constraint: Constraint | None = None,
     ) -> Generation:
         """Candidates hold raw text only (no SQL, no verdict), the likeliest first of a
         search. `on_text` gets each new piece of the greedy text as it is written (of a search, it
-        may turn out not to be the likeliest); `should_stop` is asked at every token. Tokens that `allows` says
-        no to are not written.
+        may turn out not to be the likeliest); `should_stop` is asked at every token. Tokens that
+        `constraint` does not accept are not written.
 
         Raises: ModelError.
         """

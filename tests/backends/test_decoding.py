@@ -142,7 +142,7 @@ def test_what_is_stuck_gives_way_to_what_seemed_unlikely() -> None:
     # "a" may begin an answer, but none can go on or end so.
     candidates, _ = decode(
         model=Model(eager),
-        allows=lambda text, whole: text[:1] != "a" or (text == "a" and not whole),
+        constraint=lambda text, whole: text[:1] != "a" or (text == "a" and not whole),
     )
     assert candidates[0].text == "b" and all(c.text.startswith("b") for c in candidates)
 
@@ -165,16 +165,16 @@ def test_a_search_ends_where_there_is_no_room() -> None:
 
 
 def test_only_allowed_texts_are_found() -> None:
-    allows = lambda text, whole: "a" not in text and (len(text) > 1 or not whole)  # noqa: E731
+    constraint = lambda text, whole: "a" not in text and (len(text) > 1 or not whole)  # noqa: E731
     for search in (True, False):
-        candidates, _ = decode(count=6, search=search, allows=allows)
+        candidates, _ = decode(count=6, search=search, constraint=constraint)
         assert candidates and all("a" not in c.text and len(c.text) > 1 for c in candidates)
 
 
 def test_where_nothing_is_allowed_the_answer_goes_on_unjudged() -> None:
     short = lambda text, whole: len(text) < 2  # noqa: E731
     for search in (True, False):
-        candidates, finish = decode(count=2, search=search, allows=short)
+        candidates, finish = decode(count=2, search=search, constraint=short)
         assert finish == "stop" and candidates[0].text
 
 
@@ -182,7 +182,7 @@ def test_cancelled_and_cut_short() -> None:
     candidates, finish = decode(should_stop=lambda: True)
     assert finish == "cancelled" and candidates
     endless = lambda text, whole: not whole  # noqa: E731
-    candidates, finish = decode(max_tokens=3, allows=endless)
+    candidates, finish = decode(max_tokens=3, constraint=endless)
     assert finish == "length" and all(c.tokens == 3 for c in candidates)
 
 

@@ -134,7 +134,7 @@ def test_what_is_not_allowed_is_not_written(backends):
         free = backend.generate(PROMPT, settings).candidates[0]
         letter = free.text[:1]
         tied = backend.generate(
-            PROMPT, settings, allows=lambda text, whole: letter not in text
+            PROMPT, settings, constraint=lambda text, whole: letter not in text
         ).candidates[0]
         assert tied.text and letter not in tied.text
         assert tied.logprob < 0

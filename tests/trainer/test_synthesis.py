@@ -11,7 +11,7 @@ from benchmarks.datasets import DataError, Dataset, read_spider
 from benchmarks.suites import HOLDOUT_DATABASES
 from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.sql.check import check
-from t2sql_tui.core.sql.constraint import Guard
+from t2sql_tui.core.sql.constraint import SchemaConstraint
 from t2sql_tui.core.types import CheckedQuery, Limits
 from trainer.base import find_base
 from trainer.config import load_config
@@ -96,14 +96,14 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
 def test_every_sql_runs_passes_check_and_guard_and_is_in_the_style(made):
     for name, (path,) in made.files.items():
         with open_database(path) as database:
-            guard = Guard(database.schema)
+            constraint = SchemaConstraint(database.schema)
             for example in (e for e in made.examples if e.database == name):
                 checked = check(example.gold, database)
                 assert isinstance(checked, CheckedQuery), example
                 rows = database.run(checked, Limits(rows=1000)).rows
                 assert 0 < len(rows) <= ROWS, example
                 assert any(cell is not None for row in rows for cell in row), example
-                assert guard.allows(example.gold, True), example
+                assert constraint.accepts(example.gold, True), example
                 assert by_names(example.gold, database.schema) == example.gold
 
 

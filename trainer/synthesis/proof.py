@@ -12,7 +12,7 @@ from sqlglot import exp
 from t2sql_tui.core.database.database import Database
 from t2sql_tui.core.errors import T2SQLError
 from t2sql_tui.core.sql.check import check
-from t2sql_tui.core.sql.constraint import Guard
+from t2sql_tui.core.sql.constraint import SchemaConstraint
 from t2sql_tui.core.types import CheckedQuery, Limits
 from trainer.sqlform import by_names
 from trainer.synthesis.writer import Draft
@@ -32,7 +32,7 @@ class Prover:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.guard = Guard(database.schema)
+        self.constraint = SchemaConstraint(database.schema)
 
     def prove(self, draft: Draft) -> str:
         """The SQL in the style that is trained on. Raises: Unproved."""
@@ -40,7 +40,7 @@ class Prover:
             sql = by_names(draft.sql, self.database.schema)
         except ValueError as error:
             raise Unproved("not readable") from error
-        if not self.guard.allows(sql, True):
+        if not self.constraint.accepts(sql, True):
             raise Unproved("not for the schema-true decoder")
         rows = self._rows(sql)
         if rows != self._rows(draft.sql):

@@ -1,6 +1,6 @@
 """Schema-true decoding: can this beginning of a SQL still name only what exists?
 
-`Guard.allows(text, whole)` reads the beginning of an answer as far as it goes and says no
+`SchemaConstraint.accepts(text, whole)` reads the beginning of an answer as far as it goes and says no
 where no continuation can be right: a table, column or function that is not in the file, a
 column that its table does not have, a WHERE before every table named in the SELECT list was
 joined. Grammar beyond that is SQLite's business. The rule for every doubt: say yes. A no to
@@ -102,7 +102,7 @@ class _Frame:
     with_: bool = False  # between WITH and its SELECT
 
 
-class Guard:
+class SchemaConstraint:
     """What may be named in one file."""
 
     def __init__(self, schema: Schema, functions: Collection[str] = FUNCTIONS) -> None:
@@ -120,7 +120,7 @@ class Guard:
         )
         self.functions_sorted = sorted(self.functions | _BEFORE_OPERAND)
 
-    def allows(self, text: str, whole: bool) -> bool:
+    def accepts(self, text: str, whole: bool) -> bool:
         """Whether `text` is the beginning of an answer whose names all exist (`whole`: such
         an answer itself). An answer that does not begin like a query is not judged."""
         body = _query_of(text)
@@ -166,7 +166,7 @@ def _is_alias(name: str) -> bool:
 class _Reader:
     """Reads one text from left to right; raises _No where it goes wrong."""
 
-    def __init__(self, guard: Guard, text: str, whole: bool) -> None:
+    def __init__(self, guard: SchemaConstraint, text: str, whole: bool) -> None:
         self.guard = guard
         tokens = tokenize(text)
         # A word at the very end may go on.

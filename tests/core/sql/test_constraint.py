@@ -10,7 +10,7 @@ import pytest
 from benchmarks.datasets import DataError
 from benchmarks.suites import load_suite
 from t2sql_tui.core.database.database import open_database
-from t2sql_tui.core.sql.constraint import Guard
+from t2sql_tui.core.sql.constraint import SchemaConstraint
 from t2sql_tui.core.types import Column, Schema, Table
 
 
@@ -27,15 +27,15 @@ SCHEMA = Schema(
         table("größe", "naïve"),
     )
 )
-GUARD = Guard(SCHEMA)
+CONSTRAINT = SchemaConstraint(SCHEMA)
 
 
 def refused_at(sql: str) -> str | None:
     """The shortest beginning that is refused; the SQL itself where only its end is."""
     for size in range(1, len(sql) + 1):
-        if not GUARD.allows(sql[:size], False):
+        if not CONSTRAINT.accepts(sql[:size], False):
             return sql[:size]
-    return None if GUARD.allows(sql, True) else sql
+    return None if CONSTRAINT.accepts(sql, True) else sql
 
 
 @pytest.mark.parametrize(
@@ -136,14 +136,16 @@ def test_what_does_not_exist_may_not(sql: str, refused: str | None) -> None:
 
 
 def test_no_tables_and_odd_names() -> None:
-    assert Guard(Schema(())).allows("SELECT 1", True)
-    assert not Guard(Schema(())).allows("SELECT x FROM y", True)
-    wide = Guard(Schema((table("t", *(f"measure_{n}" for n in range(60))),)))
-    assert wide.allows("SELECT measure_5", False) and wide.allows("SELECT measure_59 FROM t", True)
-    assert not wide.allows("SELECT measure_60", False)
-    keywords = Guard(Schema((table("select", "from", "a b", 'quo"te'),)))
-    assert keywords.allows('SELECT "from", "a b", "quo""te" FROM "select"', True)
-    assert not keywords.allows('SELECT "select"."nosuch', False)
+    assert SchemaConstraint(Schema(())).accepts("SELECT 1", True)
+    assert not SchemaConstraint(Schema(())).accepts("SELECT x FROM y", True)
+    wide = SchemaConstraint(Schema((table("t", *(f"measure_{n}" for n in range(60))),)))
+    assert wide.accepts("SELECT measure_5", False) and wide.accepts(
+        "SELECT measure_59 FROM t", True
+    )
+    assert not wide.accepts("SELECT measure_60", False)
+    keywords = SchemaConstraint(Schema((table("select", "from", "a b", 'quo"te'),)))
+    assert keywords.accepts('SELECT "from", "a b", "quo""te" FROM "select"', True)
+    assert not keywords.accepts('SELECT "select"."nosuch', False)
 
 
 def test_noise_raises_nothing() -> None:
@@ -175,8 +177,12 @@ def test_noise_raises_nothing() -> None:
         "over",
     ]
     for _ in range(3000):
-        GUARD.allows("SELECT " + " ".join(random.choices(words, k=random.randint(1, 14))), False)
-        GUARD.allows("SELECT " + "".join(random.choices(words, k=random.randint(1, 14))), True)
+        CONSTRAINT.accepts(
+            "SELECT " + " ".join(random.choices(words, k=random.randint(1, 14))), False
+        )
+        CONSTRAINT.accepts(
+            "SELECT " + "".join(random.choices(words, k=random.randint(1, 14))), True
+        )
 
 
 @pytest.mark.parametrize("suite", ["spider-dev", "spider-train-holdout", "spider-train"])
@@ -188,7 +194,7 @@ def test_every_gold_query_may_be_written(suite: str) -> None:
     except DataError:
         pytest.skip("Spider is not here")
     seeded, seen, refused = random.Random(0), set(), []
-    database, guard, name = None, None, ""
+    database, constraint, name = None, None, ""
     for example in sorted(dataset.examples, key=lambda e: e.database):
         gold = example.gold.strip()
         if (example.database, gold) in seen:
@@ -198,13 +204,15 @@ def test_every_gold_query_may_be_written(suite: str) -> None:
             if database is not None:
                 database.close()
             database, name = open_database(dataset.files[example.database][0]), example.database
-            guard = Guard(database.schema)
+            constraint = SchemaConstraint(database.schema)
         try:
             database.prepare(gold.rstrip("; "))
         except sqlite3.Error:
             continue
         cuts = [gold[: seeded.randrange(len(gold))] for _ in range(6)]
-        if not guard.allows(gold, True) or not all(guard.allows(cut, False) for cut in cuts):
+        if not constraint.accepts(gold, True) or not all(
+            constraint.accepts(cut, False) for cut in cuts
+        ):
             refused.append((name, gold))
     database.close()
     assert len(seen) > 500 and not refused

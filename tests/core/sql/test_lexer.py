@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t2sql_tui.core.sql.constraint import Guard
+from t2sql_tui.core.sql.constraint import SchemaConstraint
 from t2sql_tui.core.sql.extract import extract_sql
 from t2sql_tui.core.sql.lexer import (
     before_semicolon,
@@ -104,7 +104,7 @@ def test_all_who_read_sql_agree_where_its_strings_end(
     if opened:
         sql = sql.rstrip("\n") + "\n, 'open; SELECT 1"
     assert len(split_statements(sql)) == 1
-    accepts = Guard(Schema(())).allows
+    accepts = SchemaConstraint(Schema(())).accepts
     assert accepts(sql, True) is not opened
     assert accepts(sql + "; FROM nowhere", True) is not opened
     assert extract_sql(sql + "; x") == (sql + "; x" if opened else sql).strip()
