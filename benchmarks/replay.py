@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmarks.datasets import DataError
 from t2sql_tui.core.types import (
-    Constraint,
     Candidate,
+    Constraint,
     Generation,
     GenerationSettings,
     ModelSpec,

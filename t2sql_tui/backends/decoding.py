@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from t2sql_tui.core.types import (
-    Constraint,
     Candidate,
+    Constraint,
     GenerationSettings,
     OnText,
     Prompt,

@@ -34,8 +34,8 @@ from t2sql_tui.backends.kvcache import PrefixCache, overlap
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.store import OnProgress, merged_files, merged_path
 from t2sql_tui.core.types import (
-    Constraint,
     Candidate,
+    Constraint,
     Generation,
     GenerationSettings,
     ModelSpec,

@@ -24,8 +24,8 @@ from t2sql_tui.backends.kvcache import overlap
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.store import OnProgress, models_folder
 from t2sql_tui.core.types import (
-    Constraint,
     Candidate,
+    Constraint,
     Generation,
     GenerationSettings,
     ModelSpec,

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from t2sql_tui.core.models.store import OnProgress
 from t2sql_tui.core.types import (
-    Constraint,
     Candidate,
+    Constraint,
     Generation,
     GenerationSettings,
     ModelSpec,

@@ -17,12 +17,12 @@ from t2sql_tui.core.sql.check import check
 from t2sql_tui.core.sql.constraint import SchemaConstraint
 from t2sql_tui.core.sql.extract import extract_sql
 from t2sql_tui.core.types import (
-    Constraint,
     Answer,
     AskOptions,
     Backend,
     Candidate,
     CheckedQuery,
+    Constraint,
     Generation,
     GenerationSettings,
     OnText,
