@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -134,7 +134,7 @@ def fmt_skips(root: Path) -> list[str]:
 
 def mypy_errors(root: Path) -> list[str]:
     """What mypy says about a checkout by the settings of this one."""
-    options = ["--config-file", ROOT / "pyproject.toml", "--no-error-summary"]
+    options = ["--config-file", str(ROOT / "pyproject.toml"), "--no-error-summary"]
     done = subprocess.run(
         [sys.executable, "-m", "mypy", *options, "--cache-dir", os.devnull],
         cwd=root,
@@ -168,26 +168,35 @@ def measure(root: Path, with_mypy: bool = True) -> Figures:
     )
 
 
+def measured_in_its_own_process(root: Path, with_mypy: bool = True) -> Figures:
+    """`measure(root)`, for any checkout: grimp finds packages by the sys.path of its process."""
+    command = [sys.executable, __file__, "--measure", str(root.resolve())]
+    command += ["--no-mypy"] * (not with_mypy)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return Figures(**json.loads(done.stdout))
+
+
 def table(columns: Mapping[str, Figures], with_mypy: bool) -> str:
     """A Markdown table with one column a checkout."""
-    rows: list[tuple[str, list[object]]] = [
-        ("import cycles", [len(f.cycles) for f in columns.values()]),
-        ("functions", [f.functions for f in columns.values()]),
-        (f"functions over {MAX_LINES} lines", [len(f.long_functions) for f in columns.values()]),
+    counts: list[tuple[str, Callable[[Figures], object]]] = [
+        ("import cycles", lambda f: len(f.cycles)),
+        ("functions", lambda f: f.functions),
+        (f"functions over {MAX_LINES} lines", lambda f: len(f.long_functions)),
         (
             f"functions with more than {MAX_PARAMETERS} parameters",
-            [len(f.many_parameters) for f in columns.values()],
+            lambda f: len(f.many_parameters),
         ),
-        ("`fmt: skip`, `fmt: off`", [len(f.fmt_skips) for f in columns.values()]),
+        ("`fmt: skip`, `fmt: off`", lambda f: len(f.fmt_skips)),
     ]
     if with_mypy:
-        rows.append(("mypy errors", [len(f.mypy_errors) for f in columns.values()]))
+        counts.append(("mypy errors", lambda f: len(f.mypy_errors)))
+    rows = [["", *columns], ["---", *["---:"] * len(columns)]]
+    for name, count in counts:
+        rows.append([name, *(str(count(f)) for f in columns.values())])
     for folder in sorted({folder for f in columns.values() for folder in f.modules}):
-        rows.append(
-            (f"modules in {folder}", [f.modules.get(folder, "-") for f in columns.values()])
-        )
-    lines = [("", list(columns)), ("---", ["---:"] * len(columns)), *rows]
-    return "\n".join(f"| {name} | {' | '.join(map(str, cells))} |" for name, cells in lines)
+        cells = [str(f.modules.get(folder, "-")) for f in columns.values()]
+        rows.append([f"modules in {folder}", *cells])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def main() -> None:
@@ -204,11 +213,7 @@ def main() -> None:
     checkouts = {"before": options.before, "now": ROOT} if options.before else {"now": ROOT}
     columns = {}
     for name, root in checkouts.items():
-        # A process each: grimp finds packages by sys.path and Python imports each only once.
-        command = [sys.executable, __file__, "--measure", str(root.resolve())]
-        command += ["--no-mypy"] * options.no_mypy
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        columns[name] = Figures(**json.loads(done.stdout))
+        columns[name] = measured_in_its_own_process(root, not options.no_mypy)
     print(table(columns, not options.no_mypy))
     if options.list:
         now = columns["now"]

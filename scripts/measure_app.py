@@ -1,7 +1,7 @@
-"""Figures of the whole app on this machine: `python scripts/measure_app.py --write`.
+"""Measures the app on this machine: `python scripts/measure_app.py --write`.
 
-Start-up, a warm question and memory, each in a process of its own, the app on the retail demo
-with the default model. --write keeps them in benchmarks/results/app.json and rewrites the
+Start-up time, a warm question and memory, with the retail demo and the default model, in a
+process of its own. --write stores the figures in benchmarks/results/app.json and rewrites the
 table in the README; a test compares the two.
 """
 
@@ -17,6 +17,7 @@ import tempfile
 import time
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "app.json"
@@ -29,12 +30,13 @@ BIG = (  # 100,000 rows with text, out of tables of a few hundred
 
 
 def resident_mb() -> float:
+    """Resident memory of this process in MB (Linux)."""
     status = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) / 1024
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 async def session(started: float) -> dict[str, float]:
-    """One session of the app, as a person would have it, without a terminal around it."""
+    """Seconds and MB of one session of the app, run without a terminal, by name of the figure."""
     from t2sql_tui import demo
     from t2sql_tui.backends import load_backend
     from t2sql_tui.core.models.catalog import find_model
@@ -89,6 +91,7 @@ async def session(started: float) -> dict[str, float]:
 
 
 def measure() -> dict[str, float]:
+    """Seconds of `--help` (the best of five) and the figures of one session, by name."""
     seen = {}
     times = []
     for _ in range(5):
@@ -107,7 +110,8 @@ def measure() -> dict[str, float]:
     return seen | json.loads(child.stdout.splitlines()[-1])
 
 
-def table(result: dict) -> str:
+def table(result: dict[str, Any]) -> str:
+    """The README's block of figures, with the comments that mark where it begins and ends."""
     rows = [f"| {name} | {value:,.2f} |" for name, value in result["figures"].items()]
     text = "\n".join(["| the app with the default model | |", "|---|---:|", *rows])
     return (
@@ -116,6 +120,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
+    """Prints the figures; with --write also keeps them in the results and the README."""
     if sys.argv[1:2] == ["--child"]:
         print(json.dumps(asyncio.run(session(float(sys.argv[2])))))
         return
