@@ -1,13 +1,16 @@
 # make demo   sets up the app in .venv, fetches the default model and asks a question
-# make test   sets up everything in .venv and runs the tests
+# make test   sets up everything in .venv, then lint, types and tests
+# make lint   ruff: rules and formatting
+# make types  mypy
+# make fix    what ruff can correct by itself, and formatting
 #
-# Both can be run again at any time; what is in place is kept. PYTHON=... picks the Python.
+# Each can be run again at any time; what is in place is kept. PYTHON=... picks the Python.
 
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test clean
+.PHONY: demo test lint types fix clean
 
 demo: .venv/app
 	@$(BIN)/t2sql-tui models pull >/dev/null
@@ -17,8 +20,19 @@ demo: .venv/app
 test: .venv/dev
 	$(BIN)/python -m pytest -q
 
+lint: .venv/dev
+	$(BIN)/python -m ruff check --quiet
+	$(BIN)/python -m ruff format --check --quiet
+
+types: .venv/dev
+	$(BIN)/python -m mypy
+
+fix: .venv/dev
+	$(BIN)/python -m ruff check --fix --quiet
+	$(BIN)/python -m ruff format --quiet
+
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -32,10 +46,10 @@ clean:
 		CMAKE_ARGS="$$($(BIN)/python scripts/llama_cmake_args.py)" $(PIP) llama-cpp-python; }
 	@touch $@
 
-.venv/app: .venv/llama pyproject.toml
+.venv/app: .venv/llama pyproject.toml setup.py
 	$(PIP) -e .
 	@touch $@
 
-.venv/dev: .venv/llama pyproject.toml
+.venv/dev: .venv/llama pyproject.toml setup.py
 	$(PIP) -e '.[dev]'
 	@touch $@
