@@ -24,7 +24,8 @@ _TOKEN = re.compile(
       | (?P<operator><>|<=|>=|==|!=|\|\||<<|>>|->>?|.)""",
     re.VERBOSE | re.DOTALL,
 )
-_IGNORED = ("space", "comment")
+#: Kinds of tokens that mean nothing to SQLite.
+IGNORED = ("space", "comment")
 
 
 def tokenize(sql: str) -> list[Token]:
@@ -46,7 +47,7 @@ def split_statements(sql: str) -> list[str]:
             if start >= 0:
                 statements.append(sql[start:end])
             start = -1
-        elif kind not in _IGNORED:
+        elif kind not in IGNORED:
             start = offset if start < 0 else start
             end = offset + len(text)
         offset += len(text)
@@ -73,7 +74,7 @@ def normalized_spelling(sql: str) -> str:
     """
     pieces: list[str] = []
     for kind, text in tokenize(sql):
-        if kind in _IGNORED:
+        if kind in IGNORED:
             if pieces and pieces[-1] != " ":
                 pieces.append(" ")
         elif kind == "word" and text.isascii():

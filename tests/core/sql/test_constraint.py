@@ -1,4 +1,4 @@
-"""Schema-true decoding: what exists may be written, what does not exist may not."""
+"""Schema-constrained decoding: what exists may be written, what does not exist may not."""
 
 from __future__ import annotations
 
