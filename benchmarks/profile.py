@@ -132,7 +132,8 @@ class _Raw:
     def __init__(self, backend: Any) -> None:
         import llama_cpp
 
-        from t2sql_tui.backends.gguf import BATCH, usable_cores
+        from t2sql_tui.backends.gguf import BATCH
+        from t2sql_tui.backends.llama import usable_cores
 
         self._llama, self._batch = llama_cpp, BATCH
         params = llama_cpp.llama_context_default_params()

@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.models.catalog import ADAPTER_INFO
+from t2sql_tui.core.models.adapter_info import ADAPTER_INFO
 from trainer.base import whole_folder
 from trainer.export import find_trained
 

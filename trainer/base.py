@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Base:
     """Where the weights are (a .gguf file, a transformers folder or a hub id) and what they
-    want. `sha256` is merge.weights_sha256 of them, "" for a hub id not yet fetched."""
+    want. `sha256` is safetensors.weights_sha256 of them, "" for a hub id not yet fetched."""
 
     name: str
     source: str
@@ -104,7 +104,7 @@ def _transformers_base(name: str, source: str, config: Config) -> Base:
 
 
 def _sha256(path: Path) -> str:
-    from t2sql_tui.backends.merge import weights_sha256
+    from t2sql_tui.backends.merging.safetensors import weights_sha256
 
     return weights_sha256(path)
 
@@ -265,7 +265,7 @@ def _load_weights(adapted, folder: Path, config: Config) -> None:
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 
-    from t2sql_tui.core.models.catalog import read_adapter_info
+    from t2sql_tui.core.models.adapter_info import read_adapter_info
 
     try:
         kept = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))

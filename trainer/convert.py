@@ -17,17 +17,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from t2sql_tui.backends.gguf_file import OnProgress, Tensor, encode, write_gguf
-from t2sql_tui.backends.merge import (
-    Layout,
-    check_quantisation,
-    float_type,
-    map_safetensors,
-    open_base,
-    widen,
-    write_model,
-)
+from t2sql_tui.backends.merging.gguf_file import Tensor, encode, write_gguf
+from t2sql_tui.backends.merging.layout import Layout, open_base
+from t2sql_tui.backends.merging.quantisations import check_quantisation
+from t2sql_tui.backends.merging.safetensors import map_safetensors, widen
+from t2sql_tui.backends.merging.writing import float_type, write_model
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.types import OnProgress
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,7 +5,7 @@ trained. So an export is a candidate first: the same held-out questions go throu
 adapter and through the file, and the file gets its name only if it does not answer worse.
 
 Beside PEFT's `adapter_config.json` and `adapter_model.safetensors` lies `t2sql.json`
-(`core.catalog.AdapterInfo`): name and hash of the base, prompt version, chat format, licence.
+(`core.models.adapter_info.AdapterInfo`): name and hash of the base, prompt version, chat format, licence.
 An adapter of another base is refused by that hash.
 """
 
@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from t2sql_tui.backends.merge import QUANTISATIONS
+from t2sql_tui.backends.merging.quantisations import QUANTISATIONS
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.models.catalog import AdapterInfo, read_adapter_info
+from t2sql_tui.core.models.adapter_info import AdapterInfo, read_adapter_info
 from t2sql_tui.core.types import Backend, GenerationSettings, ModelSpec
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def export(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Writes `trained` to the GGUF file `out`, unproven, and returns it. Raises: ModelError."""
-    from t2sql_tui.backends.merge import merge
+    from t2sql_tui.backends.merging.merge import merge
     from trainer.convert import convert
 
     info = complete(trained.info, base)
@@ -106,7 +106,7 @@ def export(
 
 def export_adapter(trained: Trained, base: Base, out: Path, any_base: bool = False) -> Path:
     """Writes the adapter alone, for llama.cpp's `--lora`. Raises: ModelError."""
-    from t2sql_tui.backends.merge import lora_gguf
+    from t2sql_tui.backends.merging.merge import lora_gguf
 
     if trained.full:
         raise ModelError(

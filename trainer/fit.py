@@ -656,7 +656,8 @@ def save_result(model, tokenizer, config: Config, base: Base, folder: Path) -> N
     the whole model, with what it was trained on and for."""
     import torch
 
-    from t2sql_tui.core.models.catalog import AdapterInfo, load_catalog, write_adapter_info
+    from t2sql_tui.core.models.adapter_info import AdapterInfo, write_adapter_info
+    from t2sql_tui.core.models.catalog import load_catalog
 
     with whole_folder(folder / _result_name(config)) as part:
         if config.method == "full":

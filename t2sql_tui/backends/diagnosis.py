@@ -64,12 +64,13 @@ def _report(name: str, ok: bool, detail: str) -> None:
 
 
 def _examine(path: str | None) -> None:
-    from t2sql_tui.backends import gguf
+    from t2sql_tui.backends.gguf import GGUFBackend
+    from t2sql_tui.backends.llama import library, processor_features, usable_cores
     from t2sql_tui.core.models.catalog import find_model
     from t2sql_tui.core.types import GenerationSettings, Prompt
 
-    llama = gguf.library()
-    features = gguf.processor_features()
+    llama = library()
+    features = processor_features()
     _report(
         "llama.cpp",
         True,
@@ -78,11 +79,11 @@ def _examine(path: str | None) -> None:
     if any("AMX" in feature for feature in features):
         _report("AMX", True, "built in, and kept switched off: its kernels crash on some machines")
     _report("GPU", True, "used" if llama.llama_supports_gpu_offload() else "not built in: CPU only")
-    _report("cores", True, f"{gguf.usable_cores()} used")
+    _report("cores", True, f"{usable_cores()} used")
     if path is None:
         return
     started = time.perf_counter()
-    backend = gguf.GGUFBackend(find_model(path), cache_folder=None)
+    backend = GGUFBackend(find_model(path), cache_folder=None)
     _report("weights", True, f"{path}, loaded in {time.perf_counter() - started:.1f} s")
     text = "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT);\n"
     repeated = text * (_PROMPT_TOKENS // backend.count_tokens(text) + 1)

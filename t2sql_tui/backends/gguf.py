@@ -12,16 +12,10 @@ sequences 1, 2, ... that share the prompt's cells, and those of what they have i
 from __future__ import annotations
 
 import ctypes
-import functools
-import math
 import os
-import re
-import signal
-import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,14 +25,23 @@ import platformdirs
 
 from t2sql_tui.backends.decoding import MAX_BRANCHES, MAX_CANDIDATES, Decoder, Evaluate, Row
 from t2sql_tui.backends.kvcache import PrefixCache, overlap
+from t2sql_tui.backends.llama import (
+    CallbackScope,
+    clear_log,
+    library,
+    log_summary,
+    processor_features,
+    usable_cores,
+)
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.models.store import OnProgress, merged_files, merged_path
+from t2sql_tui.core.models.store import merged_files, merged_path
 from t2sql_tui.core.types import (
     Candidate,
     Constraint,
     Generation,
     GenerationSettings,
     ModelSpec,
+    OnProgress,
     OnText,
     Prompt,
     ShouldStop,
@@ -49,88 +52,9 @@ BATCH = 512
 #: Shorter prefixes are evaluated faster than they are stored.
 WORTH_KEEPING = 48
 
-_log: deque[str] = deque(maxlen=40)
-
 
 class _Aborted(Exception):
     """llama.cpp stopped evaluating because `should_stop` said so."""
-
-
-@functools.cache
-def library() -> Any:
-    """The binding, with its log turned to memory: on stderr it would tear the screen."""
-    # OpenMP's threads spin for milliseconds where they wait for each other, hundreds of
-    # times a token. With the cores to itself that gains nothing over this shorter spin
-    # (46 tokens a second both ways, two cores, 0.5B); with two busy neighbours it costs
-    # three quarters of the speed.
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    try:
-        import llama_cpp  # 0.2 s
-    except (ImportError, OSError, RuntimeError) as error:
-        raise ModelError(
-            f"llama.cpp cannot be loaded: {error}",
-            "Install it again: pip install --force-reinstall --no-deps llama-cpp-python",
-        ) from error
-    llama_cpp.llama_log_set(_keep_log, ctypes.c_void_p())
-    llama_cpp.llama_backend_init()
-    return llama_cpp
-
-
-def processor_features() -> set[str]:
-    """What llama.cpp was built to use: AVX2, AVX512, AMX_INT8, OPENMP, ..."""
-    info = library().llama_print_system_info().decode()
-    return set(re.findall(r"(\w+) = 1", info))
-
-
-@ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
-def _keep_log(level: int, text: bytes | None, _: Any) -> None:
-    _log.append((text or b"").decode("utf-8", "replace"))
-
-
-def _last_words() -> str:
-    """llama.cpp's own account of what went wrong, on one line."""
-    lines = "".join(_log).splitlines()
-    telling = [line for line in lines if "error" in line.lower() or "fail" in line.lower()]
-    return "; ".join(line.strip() for line in (telling or lines)[-2:])
-
-
-class _Guard:
-    """Python code inside C callbacks: what it raises is kept, and raised when the block ends.
-
-    ctypes prints and forgets such exceptions. Ctrl+C is worse: it is raised as the callback
-    begins, where no `try` can be, so on the main thread a handler takes it meanwhile.
-    """
-
-    def __init__(self) -> None:
-        self._error: BaseException | None = None
-        self._takes_interrupts = False
-
-    def __enter__(self) -> _Guard:
-        self._takes_interrupts = (
-            threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        )
-        if self._takes_interrupts:
-            signal.signal(signal.SIGINT, self._interrupted)
-        return self
-
-    def ends(self, function: Callable[[], Any] | None) -> bool:
-        """Whether C is to end its work: `function` says so, or something was raised."""
-        try:
-            said = bool(function and function())
-        except BaseException as error:
-            self._error = error
-        return self._error is not None or said
-
-    def __exit__(self, *_: object) -> None:
-        if self._takes_interrupts:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        if self._error is not None:
-            raise self._error
-
-    def _interrupted(self, *_: object) -> None:
-        self._error = KeyboardInterrupt()
 
 
 class GGUFBackend:
@@ -204,7 +128,7 @@ class GGUFBackend:
         if not context:
             self.close()
             raise ModelError(
-                f"llama.cpp could not set up a context of {n_ctx:,} tokens: {_last_words()}",
+                f"llama.cpp could not set up a context of {n_ctx:,} tokens: {log_summary()}",
                 "Ask for a smaller context, or close other programs.",
             )
         return context
@@ -360,10 +284,10 @@ class GGUFBackend:
         """
         llama = library()
         last = len(tokens) - 1
-        with _Guard() as guard:
+        with CallbackScope() as scope:
             # Asked between the operations of the graph, some hundred times a batch: cheap
             # for a batch of prompt tokens, too dear for the single tokens of an answer.
-            callback = llama.ggml_abort_callback(lambda _: guard.ends(should_stop))
+            callback = llama.ggml_abort_callback(lambda _: scope.should_end(should_stop))
             llama.llama_set_abort_callback(self._context, callback, None)
             try:
                 while (start := len(self._cells)) < len(tokens):
@@ -392,7 +316,7 @@ class GGUFBackend:
         if code != 0:
             raise ModelError(
                 f"llama.cpp failed to evaluate {len(entries)} tokens (code {code}): "
-                f"{_last_words()}",
+                f"{log_summary()}",
                 "Run: t2sql-tui doctor",
             )
 
@@ -495,7 +419,7 @@ def _merged_file(spec: ModelSpec, base: Path, on_progress: OnProgress | None) ->
     """The weights with the adapter merged in; made at the first use, a minute for 0.5B."""
     path = merged_path(spec)
     if not path.exists():
-        from t2sql_tui.backends.merge import merge
+        from t2sql_tui.backends.merging.merge import merge
 
         quantisation = spec.extra.get("quantisation", "q8_0")
         merge(base, spec.adapter, path, quantisation, on_progress=on_progress)
@@ -513,20 +437,20 @@ def _load_model(path: Path, n_gpu_layers: int, on_progress: OnProgress | None) -
     # Builds with AMX crash in its kernels on some machines (ggml_backend_amx_mul_mat);
     # those kernels are reached only through the extra buffer types.
     params.use_extra_bufts = not any("AMX" in name for name in processor_features())
-    _log.clear()
+    clear_log()
 
     def report(fraction: float) -> None:
         if on_progress:
             on_progress(round(100 * fraction), 100)
 
-    with _Guard() as guard:
+    with CallbackScope() as scope:
         params.progress_callback = llama.llama_progress_callback(
-            lambda fraction, _: not guard.ends(lambda: report(fraction))
+            lambda fraction, _: not scope.should_end(lambda: report(fraction))
         )
         model = llama.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
         raise ModelError(
-            f"llama.cpp cannot load {path}: {_last_words()}",
+            f"llama.cpp cannot load {path}: {log_summary()}",
             "The file may be damaged or of a kind that this llama.cpp does not know. "
             "Check it: t2sql-tui models verify",
         )
@@ -542,26 +466,3 @@ def _fingerprint(path: Path) -> str:
         file.seek(max(0, stat.st_size - (1 << 20)))
         digest.update(file.read())
     return digest.hexdigest()
-
-
-def usable_cores() -> int:
-    """Physical cores that this process may use: affinity and container limits count.
-
-    Hyper-threads are left out; two of them on one core make llama.cpp slower.
-    """
-    if sys.platform != "linux":
-        return os.cpu_count() or 1
-    cpus = os.sched_getaffinity(0)
-    siblings = set()
-    for cpu in cpus:
-        try:
-            topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-            siblings.add(topology.read_text())
-        except OSError:
-            siblings.add(str(cpu))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        limit = math.ceil(int(quota) / int(period))
-    except (OSError, ValueError):  # no such file, or "max": no limit
-        limit = len(cpus)
-    return max(1, min(len(siblings), limit))

@@ -22,13 +22,14 @@ import numpy as np
 from t2sql_tui.backends.decoding import Decoder, Evaluate, Row
 from t2sql_tui.backends.kvcache import overlap
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.models.store import OnProgress, models_folder
+from t2sql_tui.core.models.store import models_folder
 from t2sql_tui.core.types import (
     Candidate,
     Constraint,
     Generation,
     GenerationSettings,
     ModelSpec,
+    OnProgress,
     OnText,
     Prompt,
     ShouldStop,

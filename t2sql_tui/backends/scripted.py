@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from t2sql_tui.core.models.store import OnProgress
 from t2sql_tui.core.types import (
     Candidate,
     Constraint,
     Generation,
     GenerationSettings,
     ModelSpec,
+    OnProgress,
     OnText,
     Prompt,
     ShouldStop,

@@ -282,6 +282,8 @@ class Generation:
 
 
 OnText = Callable[[str], None]
+#: Called with the amount of work done and the amount in all: bytes, rows, parts.
+OnProgress = Callable[[int, int], None]
 ShouldStop = Callable[[], bool]
 #: (text, whole) -> whether `text`, the beginning of an answer (with `whole` all of it), can still
 #: become a right one. In doubt it accepts.

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from t2sql_tui.backends import decoding, gguf, load_backend
+from t2sql_tui.backends import decoding, load_backend
+from t2sql_tui.backends.llama import usable_cores
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.catalog import find_model
 from t2sql_tui.core.types import GenerationSettings, Prompt
@@ -414,7 +415,7 @@ def test_llama_cpp_writes_nothing_on_the_screen(load, capfd, tmp_path, tiny_gguf
 
 
 def test_the_cores_that_may_be_used_are_counted():
-    assert 1 <= gguf.usable_cores() <= (os.cpu_count() or 1)
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
 
 
 # --- a real model -----------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.models.catalog import AdapterInfo, write_adapter_info
+from t2sql_tui.core.models.adapter_info import AdapterInfo, write_adapter_info
 from trainer.card import card, card_command, push_command, push_files, read_facts
 
 

@@ -9,22 +9,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from t2sql_tui.backends.gguf_file import GGUFFile, Tensor, encode, write_gguf
-from t2sql_tui.backends.merge import (
-    floats,
-    lora_gguf,
-    merge,
-    read_adapter,
-    read_safetensors,
-    weights_sha256,
-)
+from t2sql_tui.backends.merging.adapter import read_adapter
+from t2sql_tui.backends.merging.gguf_file import GGUFFile, Tensor, encode, write_gguf
+from t2sql_tui.backends.merging.merge import floats, lora_gguf, merge
+from t2sql_tui.backends.merging.safetensors import read_safetensors, weights_sha256
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.models.catalog import (
-    AdapterInfo,
-    find_model,
-    read_adapter_info,
-    write_adapter_info,
-)
+from t2sql_tui.core.models.adapter_info import AdapterInfo, read_adapter_info, write_adapter_info
+from t2sql_tui.core.models.catalog import find_model
 from trainer import export
 from trainer.convert import convert
 
@@ -405,7 +396,7 @@ def test_a_full_disk_is_an_error_a_person_understands(base, adapter, tmp_path, m
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("t2sql_tui.backends.merge.write_gguf", full)
+    monkeypatch.setattr("t2sql_tui.backends.merging.writing.write_gguf", full)
     with pytest.raises(ModelError, match="No space left on device"):
         merge(base[1], adapter, tmp_path / "out.gguf")
 

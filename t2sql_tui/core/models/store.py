@@ -23,10 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.types import ModelSpec, Source
+from t2sql_tui.core.types import ModelSpec, OnProgress, Source
 
-#: Called with bytes done and bytes in all. It may raise to stop the download.
-OnProgress = Callable[[int, int], None]
 #: Called with a line for the person who waits.
 OnNote = Callable[[str], None]
 

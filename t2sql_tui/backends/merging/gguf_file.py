@@ -13,7 +13,10 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import gguf
+import numpy as np
 
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.gguf_header import (
@@ -28,11 +31,7 @@ from t2sql_tui.core.models.gguf_header import (
     read_values,
     text_at,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-
-OnProgress = Callable[[int, int], None]
+from t2sql_tui.core.types import OnProgress
 
 _ALIGNMENT = 32
 
@@ -52,22 +51,19 @@ class Tensor:
 
     @property
     def nbytes(self) -> int:
-        import gguf
-
+        """Size in the file, in bytes."""
         block, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(self.type)]
         return math.prod(self.shape) // block * size
 
 
 class GGUFFile:
-    """The header of a file, and its tensors, mapped but not read.
+    """The header of a GGUF file, and its tensors, mapped but not read.
 
     `values` maps keys to their bytes as stored: a type code and the value.
+    Raises: ModelError when the file is missing, cut short, or no GGUF file at all.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises: ModelError when the file is missing, cut short, or no GGUF at all."""
-        import numpy as np
-
         self.path = path
         self.values: dict[str, bytes] = {}
         self.tensors: dict[str, Tensor] = {}
@@ -81,7 +77,10 @@ class GGUFFile:
             ) from error
 
     def get(self, key: str, default: Any = None) -> Any:
-        """A number, bool or text; for an array its bytes. Raises: KeyError without a default."""
+        """The value of a key: a number, bool or text; of an array its bytes.
+
+        Raises: KeyError when there is neither the key nor a default.
+        """
         if key not in self.values:
             if default is None:
                 raise KeyError(key)
@@ -90,7 +89,9 @@ class GGUFFile:
 
     @property
     def architecture(self) -> str:
-        return self.get("general.architecture")
+        """GGUF's name of the architecture, such as "qwen2"."""
+        name: str = self.get("general.architecture")
+        return name
 
     def _read_header(self, file: memoryview) -> None:
         self.values, tensor_count, at = read_values(file)
@@ -98,16 +99,14 @@ class GGUFFile:
         for _ in range(tensor_count):
             name, at = text_at(file, at)
             (dimensions,) = struct.unpack_from("<I", file, at)
-            *shape, kind, offset = struct.unpack_from(f"<{dimensions}QIQ", file, at + 4)
+            *columns_first, kind, offset = struct.unpack_from(f"<{dimensions}QIQ", file, at + 4)
             at += 4 + 8 * dimensions + 12
-            entries.append((name, tuple(reversed(shape)), kind, offset))
+            entries.append((name, tuple(reversed(columns_first)), kind, offset))
         start = _padded(at, self.get("general.alignment", _ALIGNMENT))
         for name, shape, kind, offset in entries:
             self._add(name, shape, kind, start + offset)
 
     def _add(self, name: str, shape: tuple[int, ...], kind: int, start: int) -> None:
-        import gguf
-
         types = gguf.GGMLQuantizationType
         dtype = {types.F32: "<f4", types.F16: "<f2", types.BF16: "<u2"}.get(types(kind), "u1")
 
@@ -121,7 +120,8 @@ class GGUFFile:
 
 
 def encode(value: Any) -> bytes:
-    """A text, bool, float, int (0 to 2**31 - 1) or list of one of these, as GGUF stores it."""
+    """The bytes that GGUF stores for a text, bool, float, int (0 to 2**31 - 1), or a list of
+    values of one of these types."""
     if isinstance(value, str):
         return struct.pack("<I", STRING) + _encode_text(value)
     if isinstance(value, (list, tuple)):
@@ -142,9 +142,10 @@ def write_gguf(
     tensors: Iterable[Tensor],
     on_progress: OnProgress | None = None,
 ) -> None:
-    """`values` as in `GGUFFile.values` ("general.architecture" among them; see `encode`).
+    """Writes a GGUF file. Not atomic: a half-written file stays where writing fails.
 
-    `on_progress` gets tensor bytes written and their sum. Not atomic.
+    `values` are as in `GGUFFile.values` ("general.architecture" among them; see `encode`).
+    `on_progress` gets the bytes of tensors written and their sum.
     """
     tensors = list(tensors)
     total = sum(tensor.nbytes for tensor in tensors)
@@ -170,9 +171,6 @@ def write_gguf(
 
 
 def _stored(tensor: Tensor) -> np.ndarray:
-    import gguf
-    import numpy as np
-
     loaded, types = tensor.load(), gguf.GGMLQuantizationType
     if tensor.type == types.F32:
         loaded = loaded.astype("<f4", copy=False)
