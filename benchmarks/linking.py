@@ -29,8 +29,8 @@ from t2sql_tui.core.database.database import Database, open_database
 from t2sql_tui.core.database.schema import quote
 from t2sql_tui.core.prompting.prompt import build_prompt
 from t2sql_tui.core.prompting.schema_linking import (
-    WEIGHTS,
-    WEIGHTS_AGAIN,
+    FIRST_PASS_WEIGHTS,
+    SECOND_PASS_WEIGHTS,
     rank_columns,
     rank_tables,
     table_features,
@@ -61,8 +61,8 @@ def measure_linking(
         first = fit_weights(_cases(merged))
         again = fit_weights(_cases(merged, first))
         found = {
-            "first look": dict(zip(WEIGHTS, first, strict=True)),
-            "second look": dict(zip(WEIGHTS_AGAIN, again, strict=True)),
+            "first pass": dict(zip(FIRST_PASS_WEIGHTS, first, strict=True)),
+            "second pass": dict(zip(SECOND_PASS_WEIGHTS, again, strict=True)),
         }
         click.echo(json.dumps(found, indent=4))
         return
@@ -157,7 +157,7 @@ Case = tuple[list[tuple[float, ...]], list[bool]]
 
 def _cases(merged: Merged, first: Sequence[float] | None = None) -> list[Case]:
     """Of every question the features of its tables, and whether they are needed; given the
-    weights of the first look, the features of the second."""
+    weights of the first pass, the features of the second."""
     schema, cases = merged.database.schema, []
     for example in _progress(merged.examples):
         features = table_features(schema, *_asked(merged.database, example), first)

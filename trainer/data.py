@@ -195,6 +195,8 @@ VERSION = 1
 _CODE = (
     "t2sql_tui/core/prompting/prompt.py",
     "t2sql_tui/core/prompting/chat.py",
+    "t2sql_tui/core/english.py",
+    "t2sql_tui/core/prompting/value_index.py",
     "t2sql_tui/core/prompting/value_matching.py",
     "t2sql_tui/core/database/schema.py",
     "t2sql_tui/core/prompting/schema_linking.py",

@@ -11,14 +11,14 @@ from mini_spider import QUESTIONS, write_spider
 
 from benchmarks import linking
 from benchmarks.cli import main
-from t2sql_tui.core.prompting.schema_linking import WEIGHTS, WEIGHTS_AGAIN
+from t2sql_tui.core.prompting.schema_linking import FIRST_PASS_WEIGHTS, SECOND_PASS_WEIGHTS
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("T2SQL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(
-        "t2sql_tui.core.prompting.value_matching._cache_folder", lambda: tmp_path / "values"
+        "t2sql_tui.core.prompting.value_index._cache_folder", lambda: tmp_path / "values"
     )
     return tmp_path
 
@@ -80,9 +80,9 @@ def test_columns_are_those_of_the_tables_that_are_read() -> None:
 
 def test_fit_prints_a_weight_for_every_feature(mini) -> None:
     weights = call(mini, "--fit")
-    assert list(weights) == ["first look", "second look"]
-    assert list(weights["first look"]) == list(WEIGHTS)
-    assert list(weights["second look"]) == list(WEIGHTS_AGAIN)
+    assert list(weights) == ["first pass", "second pass"]
+    assert list(weights["first pass"]) == list(FIRST_PASS_WEIGHTS)
+    assert list(weights["second pass"]) == list(SECOND_PASS_WEIGHTS)
 
 
 def test_fitting_finds_the_feature_that_tells() -> None:

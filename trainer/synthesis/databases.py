@@ -18,11 +18,12 @@ from typing import Any
 
 from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.database.schema import quote
+from t2sql_tui.core.english import plural_noun, singular_noun
 from t2sql_tui.core.identifiers import quote_identifier
 from t2sql_tui.core.types import Schema, Table
 from trainer.synthesis import vocabulary
 from trainer.synthesis.dates import FORMS, stored
-from trainer.synthesis.vocabulary import plural, singular, styled
+from trainer.synthesis.vocabulary import styled
 
 TABLES = 12  # of a schema at most, or its prompt crowds out the questions
 
@@ -128,7 +129,7 @@ def _things(schema: Schema, connection: sqlite3.Connection, entry: dict[str, Any
             or len(noun.split()) > 2
         ):
             continue
-        one = singular(noun)
+        one = singular_noun(noun)
         fields = list(_profiled(table, keys[0], one, words, connection))
         label = [f for f in fields if f.kind == "label"]
         if label:
@@ -137,7 +138,7 @@ def _things(schema: Schema, connection: sqlite3.Connection, entry: dict[str, Any
                 Entity(
                     table.name,
                     one,
-                    plural(one),
+                    plural_noun(one),
                     keys[0],
                     (label[0],),
                     rest,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from t2sql_tui.core.english import plural_noun, with_article
 from t2sql_tui.core.identifiers import quote_identifier
 from trainer.synthesis.dates import in_year, month_of, year_of
-from trainer.synthesis.vocabulary import an, plural
 from trainer.synthesis.writer import Condition, Draft, Writer, literal, rounded, where
 
 
@@ -298,11 +298,11 @@ def known_groups(w: Writer) -> Draft | None:
         value = f"round(100.0 * sum({condition.sql}) / count(*), 1)"
         what = f"percentage of {event.many} that {condition.tail}, to one decimal"
     but = w.pick(
-        f"leave out {event.many} without {an(words)}",
+        f"leave out {event.many} without {with_article(words)}",
         f"skip those that have no {words}",
         f"ignore the {event.many} whose {words} is not known",
-        f"not counting missing {plural(words)}",
-        f"only where there is {an(words)}",
+        f"not counting missing {plural_noun(words)}",
+        f"only where there is {with_article(words)}",
     )
     question = w.pick(
         w.show(f"the {what} for each {shown}; {but}").rstrip("?.") + ".",
@@ -361,12 +361,12 @@ def leaders(w: Writer) -> Draft | None:
     which = f"the {one} with {most}"
     if count > 1:
         number = w.pick(str(count), {2: "two", 3: "three"}[count])
-        which = f"the {number} {plural(one)} with {most}"
+        which = f"the {number} {plural_noun(one)} with {most}"
     question = w.pick(
         f"For each {group_words}, show {which}{only}: the {group_shown}, the {shown} and the "
         f"{words}.",
         f"Within each {group_words}, find {which}{only}. Show {group_shown}, {shown} and {words}.",
-        f"In each {group_words}, which {one if count == 1 else plural(one)} "
+        f"In each {group_words}, which {one if count == 1 else plural_noun(one)} "
         f"{'has' if count == 1 else 'have'} {most}{only}? List the {group_shown}, the {shown} and "
         f"the {words}.",
         w.show(f"{which} in each {group_words}{only}, with {group_shown}, {shown} and {words}"),

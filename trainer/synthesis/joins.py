@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from t2sql_tui.core.english import plural_noun, with_article
 from t2sql_tui.core.identifiers import quote_identifier
 from trainer.synthesis.dates import day_of, year_of
-from trainer.synthesis.vocabulary import an, plural
 from trainer.synthesis.writer import Condition, Draft, Writer, literal, where
 
 
@@ -19,7 +19,9 @@ def without(w: Writer) -> Draft | None:
         f"have no {event.many}{w.that(found)}", f"do not have any {event.many}{w.that(found)}"
     )
     if not found:
-        tail = w.pick(tail, f"have never had {an(event.one)}", f"are without any {event.many}")
+        tail = w.pick(
+            tail, f"have never had {with_article(event.one)}", f"are without any {event.many}"
+        )
     if w.rng.random() < 0.5:
         return Draft(
             w.how_many(thing.many, tail), f"SELECT count(*) {w.tables(thing)} WHERE {none}"
@@ -27,7 +29,7 @@ def without(w: Writer) -> Draft | None:
     question = w.pick(
         w.show(f"{w.names(thing)} of the {thing.many} that {tail}"),
         f"Which {thing.many} {tail}?",
-        f"Which {thing.many} {tail}? Give their {plural(thing.called)}.",
+        f"Which {thing.many} {tail}? Give their {plural_noun(thing.called)}.",
     )
     return Draft(question, f"SELECT {w.name_of(thing)} {w.tables(thing)} WHERE {none}")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from t2sql_tui.core.english import with_article
 from trainer.synthesis.dates import day_of, in_order
-from trainer.synthesis.vocabulary import an
 from trainer.synthesis.writer import Condition, Draft, Writer, literal, tails, where
 
 
@@ -180,7 +180,7 @@ def text(w: Writer) -> Draft | None:
             f"BY substr({column}, 1, 1)",
         ),
         (
-            f"What is the longest {name} of {an(thing.one)}, and how many characters does it have?",
+            f"What is the longest {name} of {with_article(thing.one)}, and how many characters does it have?",
             f"SELECT {column}, length({column}) {tables} ORDER BY length({column}) DESC LIMIT 1",
         ),
     ]
@@ -208,7 +208,7 @@ def above_average(w: Writer) -> Draft | None:
         return None
     column, above = entity.column(field.name), w.rng.random() < 0.7
     side = "above" if above else "below"
-    tail = f"{w.pick('have', 'have got')} {an(field.words)} {side} the average"
+    tail = f"{w.pick('have', 'have got')} {with_article(field.words)} {side} the average"
     condition = f"WHERE {column} {'>' if above else '<'} (SELECT avg({column}) {w.tables(entity)})"
     if w.rng.random() < 0.5:
         return Draft(

@@ -1,4 +1,4 @@
-"""The words of the generated tables, columns and values, and a little grammar."""
+"""The words of the generated tables, columns and values."""
 
 from __future__ import annotations
 
@@ -150,67 +150,6 @@ ADJECTIVES = dict.fromkeys(
 ) | dict.fromkeys(("amount", "total", "sum due", "budget", "value"), ("largest", "smallest"))
 # How names are written, and how often so.
 STYLES = {"snake": 55, "camel": 12, "pascal": 10, "spaced": 16, "upper": 7}
-
-_IRREGULAR = {
-    "people": "person",
-    "series": "series",
-    "aircraft": "aircraft",
-    "staff": "staff member",
-    "faculty": "faculty member",
-    "movies": "movie",
-    "cookies": "cookie",
-    "photos": "photo",
-    "premises": "premises",
-    "bus": "bus",
-    "class": "class",
-    "campus": "campus",
-    "campuses": "campus",
-    "children": "child",
-    "branches": "branch",
-    "churches": "church",
-    "matches": "match",
-    "addresses": "address",
-    "furniture": "furniture",
-    "lens": "lens",
-}
-_PLURALS = {one: many for many, one in _IRREGULAR.items()} | {
-    "staff member": "staff members",
-    "faculty member": "faculty members",
-    "bus": "buses",
-    "class": "classes",
-    "campus": "campuses",
-}
-
-
-def singular(noun: str) -> str:
-    *before, last = noun.split()
-    if last in _IRREGULAR:
-        last = _IRREGULAR[last]
-    elif last.endswith("ies"):
-        last = f"{last[:-3]}y"
-    elif last.endswith("s") and not last.endswith(("ss", "us")):
-        last = last[:-1]
-    return " ".join((*before, last))
-
-
-def plural(noun: str) -> str:
-    if noun in _PLURALS:
-        return _PLURALS[noun]
-    *before, last = noun.split()
-    if last in _PLURALS:
-        last = _PLURALS[last]
-    elif last.endswith("y") and last[-2] not in "aeiou":
-        last = f"{last[:-1]}ies"
-    else:
-        last += "es" if last.endswith(("s", "x", "ch", "sh")) else "s"
-    return " ".join((*before, last))
-
-
-def an(words: str) -> str:
-    """With its article, unless it is a plural ("points")."""
-    if words.endswith("s") and not words.endswith(("ss", "us", "is")):
-        return words
-    return f"{'an' if words[0] in 'aeiou' and not words.startswith(('un', 'uni')) else 'a'} {words}"
 
 
 def styled(words: str, style: str) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from t2sql_tui.core.english import plural_noun, with_article
 from t2sql_tui.core.identifiers import quote_identifier
 from trainer.synthesis.databases import Entity, Field, World
 from trainer.synthesis.dates import day_of, in_year, month_of, year_of
-from trainer.synthesis.vocabulary import ADJECTIVES, STATUS, UNDONE, an, plural
+from trainer.synthesis.vocabulary import ADJECTIVES, STATUS, UNDONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class Writer:
         return Group(field.words, field.words, column, column, field.name, (entity,), field.words)
 
     def names(self, entity: Entity) -> str:
-        return f"the {plural(entity.called)}"
+        return f"the {plural_noun(entity.called)}"
 
     def extreme(self, noun: str, field: Field, most: bool) -> str:
         """ "repairs with the highest cost", or what people call those: "most expensive repairs"."""
@@ -258,7 +259,7 @@ class Writer:
                 field.words,
             )
         if kind < 0.22:
-            tail = f"have {an(field.words)} other than '{value}'"
+            tail = f"have {with_article(field.words)} other than '{value}'"
             return Condition(tail, f"{column} != {literal(value)}", field.words)
         tail = self.pick(
             f"have the {field.words} '{value}'",
@@ -286,12 +287,12 @@ class Writer:
         if self.rng.random() < 0.65:
             tail = self.pick(
                 f"have no {words}",
-                f"do not have {an(words)}",
-                f"lack {an(words)}",
-                f"are missing {an(words)}",
+                f"do not have {with_article(words)}",
+                f"lack {with_article(words)}",
+                f"are missing {with_article(words)}",
             )
             return Condition(tail, f"{column} IS NULL", words)
-        tail = self.pick(f"have {an(words)}", f"do have {an(words)}")
+        tail = self.pick(f"have {with_article(words)}", f"do have {with_article(words)}")
         return Condition(tail, f"{column} IS NOT NULL", words)
 
     def dated(self, field: Field, column: str, *kinds: str) -> Condition:
@@ -309,7 +310,7 @@ class Writer:
                 tail = self.pick(
                     f"were {verb} in {year}",
                     f"have been {verb} during {year}",
-                    f"have {an(field.words)} in {year}",
+                    f"have {with_article(field.words)} in {year}",
                 )
             case "month":
                 when = f"{year}-{month:02}"
@@ -351,7 +352,7 @@ class Writer:
         side, sign = ("above", ">") if more else ("below", "<")
         if field.kind == "number" and self.rng.random() < 0.4:
             average = f"(SELECT avg({column}) FROM {quote_identifier(entity.table)})"
-            tail = f"have {an(field.words)} {side} the average of all {entity.many}"
+            tail = f"have {with_article(field.words)} {side} the average of all {entity.many}"
             return Condition(tail, f"{column} {sign} {average}", field.words)
         if field.kind == "number":
             limit = shown = self.rng.choice(field.values)
@@ -360,8 +361,8 @@ class Writer:
             shown = f"{limit} euros" if field.form == "cents" else f"{limit}"
             limit *= 100 if field.form == "cents" else 1
         tail = self.pick(
-            f"have {an(field.words)} {side} {shown}",
-            f"have {an(field.words)} of {'more' if more else 'less'} than {shown}",
+            f"have {with_article(field.words)} {side} {shown}",
+            f"have {with_article(field.words)} of {'more' if more else 'less'} than {shown}",
         )
         return Condition(tail, f"{column} {sign} {limit}", field.words)
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from t2sql_tui.core.answers.coverage import Coverage, coverage
 from t2sql_tui.core.answers.rewrites.joins import fans_out, has_unlinked_join, rows_once
+from t2sql_tui.core.english import name_words
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
-from t2sql_tui.core.prompting.schema_linking import unmet_phrases, unused_words, words
 from t2sql_tui.core.sql.check import check
 from t2sql_tui.core.sql.lexer import normalized_spelling
 from t2sql_tui.core.sql.tree import from_clause, parse
@@ -91,8 +92,19 @@ def read(
         warnings, result = shown[key]
         share = sum(weight for _, weight in group) / total
         best = group[0][0]
-        unused = _unused(best.sql, database, question, values) if result else ()
-        readings.append(Reading(best, len(group), share, warnings, result, (), *unused))
+        unused = _coverage(best, database, question, values) if result else Coverage()
+        readings.append(
+            Reading(
+                best,
+                len(group),
+                share,
+                warnings,
+                result,
+                unused_words=unused.unused_words,
+                unused_share=unused.unused_share,
+                unmet_phrases=unused.unmet_phrases,
+            )
+        )
     return tuple(sorted(readings, key=score, reverse=True))
 
 
@@ -106,22 +118,12 @@ def score(reading: Reading) -> float:
     return math.log(max(reading.share, 1e-30)) - cost
 
 
-def _unused(
-    sql: str, database: Database, question: Question, values: Sequence[ValueMatch]
-) -> tuple[tuple[str, ...], float, tuple[str, ...]]:
-    """`unused_words`, `unused_share` and `unmet_phrases` of a reading with this `sql`."""
-    tree = parse(sql)
-    if tree is None:
-        return (), 0.0, ()
-    from sqlglot import exp
-
-    names = [node.name for node in tree.find_all(exp.Identifier)]
-    if any(not isinstance(star.parent, exp.Count) for star in tree.find_all(exp.Star)):
-        tables = [database.schema.table(table.name) for table in tree.find_all(exp.Table)]
-        names += [column.name for table in tables if table for column in table.columns]
-    texts = [node.this for node in tree.find_all(exp.Literal) if node.is_string]
-    used = unused_words(database.schema, question, values, names, texts)
-    return *used, unmet_phrases(database.schema, question.text, sql)
+def _coverage(
+    candidate: Candidate, database: Database, question: Question, values: Sequence[ValueMatch]
+) -> Coverage:
+    query = candidate.verdict
+    assert isinstance(query, CheckedQuery)  # it was run
+    return coverage(query, database.schema, question, values)
 
 
 def _try(
@@ -184,12 +186,12 @@ def _warnings_of_sql(
     from sqlglot import exp
 
     selects = list(tree.find_all(exp.Select))
-    asked = set(words(question.text))
+    asked = set(name_words(question.text))
     warnings: list[WarningKind] = []
     if any(_is_cross_product(select) for select in selects):
         warnings.append("cross-product")
     elif any(
-        not asked.issuperset(words(name))
+        not asked.issuperset(name_words(name))
         for select in selects
         if not _is_filter(select)
         for name in _unused_tables(select)
@@ -288,8 +290,18 @@ def with_rows_once(
     known = [_rows_key(reading.result) for reading in readings if reading.result]
     if result is None or _rows_key(result) in known:
         return readings
-    unused = _unused(candidate.sql, database, question, values)
-    return best, Reading(candidate, 0, 0.0, warnings, result, (), *unused), *others
+    unused = _coverage(candidate, database, question, values)
+    reading = Reading(
+        candidate,
+        0,
+        0.0,
+        warnings,
+        result,
+        unused_words=unused.unused_words,
+        unused_share=unused.unused_share,
+        unmet_phrases=unused.unmet_phrases,
+    )
+    return best, reading, *others
 
 
 def with_stored_values(

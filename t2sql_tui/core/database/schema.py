@@ -11,12 +11,12 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import re
 import sqlite3
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
+from t2sql_tui.core.english import VAGUE_KEY_NAMES, possible_singulars
 from t2sql_tui.core.types import Column, ForeignKey, Schema, Table
 
 SAMPLES = 5  # per column
@@ -163,14 +163,6 @@ def _primary_key(table: Table) -> tuple[str, ...]:
     return tuple(column.name for column in key)
 
 
-# Names that say nothing about what they point at.
-_VAGUE = frozenset(
-    """
-    id key code name no nr num number type value date year rank uid
-    """.split()
-)
-
-
 def _with_inferred_keys(tables: list[Table]) -> list[Table]:
     """Add keys that nobody declared but names and types suggest, marked `inferred`.
 
@@ -184,16 +176,10 @@ def _with_inferred_keys(tables: list[Table]) -> list[Table]:
         key = [c for c in table.columns if c.primary_key]
         if table.kind != "table" or len(key) != 1:
             continue
-        if (name := key[0].name.lower()) not in _VAGUE:
+        if (name := key[0].name.lower()) not in VAGUE_KEY_NAMES:
             owners[name].append((table, key[0]))
         if name == "id":
-            stem = table.name.lower()
-            for singular in {
-                stem,
-                re.sub(r"ies$", "y", stem),
-                re.sub(r"e?s$", "", stem),
-                re.sub(r"s$", "", stem),
-            }:
+            for singular in possible_singulars(table.name.lower()):
                 owners[f"{singular}_id"].append((table, key[0]))
                 owners[f"{singular}id"].append((table, key[0]))
     found = []

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from t2sql_tui.core.prompting.prompt import LARGE, SHOWN, build_prompt
-from t2sql_tui.core.prompting.schema_linking import rank_columns, rank_tables, words
+from t2sql_tui.core.prompting.schema_linking import rank_columns, rank_tables
 from t2sql_tui.core.types import Column, ForeignKey, Question, Schema, Table, ValueMatch
 
 
@@ -38,24 +38,6 @@ def filler(count: int) -> tuple[Table, ...]:
 
 def ranked(tables: tuple[Table, ...], text: str, *values: ValueMatch) -> list[str]:
     return [t.name for t in rank_tables(Schema(tables), Question(text), values)]
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("custAddrs", ["customer", "address"]),
-        ("HTTPPort", ["http", "port"]),
-        ("dept_no", ["department", "number"]),
-        ("line2", ["line", "2"]),
-        ("Café Größe", ["cafe", "grosse"]),
-        ('a "b" [c]', ["a", "b", "c"]),
-        ("名前", ["名", "前"]),
-        ("", []),
-        ("___", []),
-    ],
-)
-def test_words_of_names(text: str, found: list[str]) -> None:
-    assert words(text) == found
 
 
 def test_every_table_is_ranked_once() -> None:

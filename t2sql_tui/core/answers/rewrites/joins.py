@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from t2sql_tui.core.english import without_plural_s
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
 from t2sql_tui.core.identifiers import quote_identifier
 from t2sql_tui.core.sql.check import check
@@ -99,7 +100,7 @@ def _unlinked(
 def _named_after(one: _ColumnName, two: _ColumnName) -> bool:
     """Whether column `one` is called as the table and column `two` are: order_id, orders.id."""
     table, column = two
-    return one[1] in (f"{table}_{column}", f"{table.removesuffix('s')}_{column}")
+    return one[1] in (f"{table}_{column}", f"{without_plural_s(table)}_{column}")
 
 
 @lru_cache(4)

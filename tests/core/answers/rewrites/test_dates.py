@@ -14,7 +14,7 @@ from t2sql_tui.core.answers.rewrites.dates import form_of, with_read_dates
 from t2sql_tui.core.ask import ask
 from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.sql.check import check
-from t2sql_tui.core.types import Candidate, GenerationSettings, Question
+from t2sql_tui.core.types import AskOptions, Candidate, GenerationSettings, Question
 
 FORMS = {
     "dmy": "%d.%m.%Y",
@@ -166,12 +166,12 @@ def test_an_answer_reads_the_dates_and_says_so(visits) -> None:
         "SELECT substr(dmy, 7, 4) FROM visit WHERE substr(dmy, 7, 4) = '2024'",
     )
     backend, two = ScriptedBackend(replies=[replies]), GenerationSettings(candidates=2)
-    answer = ask(Question("years?"), visits, backend, two, compare=True)
+    answer = ask(Question("years?"), visits, backend, AskOptions(two, compare=True))
     assert len(answer.readings) == 1 and answer.readings[0].votes == 2
     assert visits.run(answer.query).rows == (("2024",), ("2024",))
     assert answer.generations[-1].candidates[0].sql == replies[0]  # as the model wrote it
     assert "Dates in dmy are stored like 31.05.2023: the SQL turns" in summary(answer)
-    plain = ask(Question("years?"), visits, ScriptedBackend(replies=[replies]), two)
+    plain = ask(Question("years?"), visits, ScriptedBackend(replies=[replies]), AskOptions(two))
     assert plain.query.sql == replies[0]
 
 
