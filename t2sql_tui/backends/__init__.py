@@ -101,6 +101,29 @@ BACKENDS: Mapping[str, BackendEntry] = {
             _CONTEXT,
         ),
     ),
+    "remote": BackendEntry(
+        "t2sql_tui.backends.remote:RemoteBackend",
+        "an OpenAI-compatible server, which then sees questions, schema and sample values",
+        (
+            BackendOption(
+                "url",
+                "Address of the server's API, for example http://host:8000/v1.",
+                metavar="URL",
+            ),
+            BackendOption(
+                "served_model",
+                "Name of the model on the server (default: the first that it lists).",
+                metavar="NAME",
+            ),
+            BackendOption(
+                "timeout",
+                "Seconds to wait for the next piece of an answer (default: 120).",
+                float,
+                "S",
+                1.0,
+            ),
+        ),
+    ),
     "scripted": BackendEntry(
         "t2sql_tui.backends.scripted:ScriptedBackend",
         "canned replies, to try the screen",
