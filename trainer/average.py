@@ -18,8 +18,8 @@ import click
 
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.adapter_info import ADAPTER_INFO
-from trainer.base import whole_folder
-from trainer.export import find_trained
+from trainer.files import whole_folder
+from trainer.outputs import find_trained
 
 _WEIGHTS = "adapter_model.safetensors"
 _CONFIG = "adapter_config.json"

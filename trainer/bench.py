@@ -15,11 +15,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from trainer import packing
-from trainer.base import Base, add_adapter, find_base, load_model, load_tokenizer
+from trainer.adapter import add_adapter
+from trainer.base import Base, find_base, load_model, load_tokenizer
 from trainer.config import Config
 from trainer.data import prepare
-from trainer.fit import end_marker, seed_all, set_threads
-from trainer.measure import autocast, tokenize
+from trainer.devices import autocast, seed_all, set_threads, to_device
+from trainer.measure import tokenize
 
 Step = Callable[[Any], Any]
 
@@ -81,7 +82,7 @@ def bench(config: Config, examples: int, say: Callable[[str], None], ablate: boo
     base = find_base(config)
     artefact = prepare(config, base)
     tokenizer = load_tokenizer(base)
-    items = tokenize(_some(artefact.load()["train"], examples), tokenizer, end_marker(base))
+    items = tokenize(_some(artefact.load()["train"], examples), tokenizer, base.end_marker)
     ways: list[tuple[str, Config, Step]] = [("plain loop", replace(config, fused=False), _plain)]
     if ablate:
         ways += [
@@ -123,7 +124,7 @@ def _time(
 ) -> Speed:
     import torch
 
-    seed_all(config)
+    seed_all(config.seed)
     attention = "sdpa" if step in (_plain, _square_mask) else ""
     model = add_adapter(load_model(base, config, attention=attention), config).train()
     optimizer = torch.optim.AdamW(
@@ -177,13 +178,13 @@ def _packed_rows(items: Sequence[packing.Item], config: Config) -> list[dict[str
 
 def _packed(model, batch: dict[str, Any], config: Config):
     with autocast(model, config):
-        return packing.loss_sum(model, _to_device(batch, model))
+        return packing.loss_sum(model, to_device(batch, model))
 
 
 def _all_logits(model, batch: dict[str, Any], config: Config):
     from torch.nn.functional import cross_entropy
 
-    batch = _to_device(batch, model)
+    batch = to_device(batch, model)
     with autocast(model, config):
         logits = (
             model(
@@ -201,7 +202,7 @@ def _all_logits(model, batch: dict[str, Any], config: Config):
 def _square_mask(model, batch: dict[str, Any], config: Config):
     from torch.nn.functional import cross_entropy
 
-    batch = _to_device(batch, model)
+    batch = to_device(batch, model)
     with autocast(model, config):
         logits = (
             model(
@@ -265,12 +266,8 @@ def _plain_batches(items: Sequence[packing.Item]) -> list[dict[str, Any]]:
 def _plain(model, batch: dict[str, Any], config: Config):
     import torch
 
-    batch = _to_device(batch, model)
+    batch = to_device(batch, model)
     labels = int((batch["labels"] != -100).sum())
     with autocast(model, config):
         loss = model(**batch, use_cache=False).loss
     return loss * torch.tensor(labels, device=loss.device)
-
-
-def _to_device(batch: dict[str, Any], model) -> dict[str, Any]:
-    return {n: v.to(model.device) if hasattr(v, "to") else v for n, v in batch.items()}

@@ -16,7 +16,9 @@ import click
 
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.adapter_info import AdapterInfo, read_adapter_info
-from trainer.export import find_trained, read_json, report_path, run_folder, run_name
+from trainer.export import report_path
+from trainer.files import read_json
+from trainer.outputs import find_trained, run_folder, run_name
 
 _YOURS = "<!-- what follows is kept when the card is written again -->"
 

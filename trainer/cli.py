@@ -18,7 +18,7 @@ from trainer.export import eval_command, export_command
 
 @click.group(
     cls=CommandGroup,
-    interrupted="Stopped. `--resume` goes on from the last checkpoint.",
+    interrupted="Stopped. `--resume` continues from the last checkpoint.",
 )
 def main() -> None:
     """Fine-tune a small model to write SQL, and measure it while it learns.
@@ -100,7 +100,7 @@ def data(config, recipe: Path | None, base: str | None, report: Path | None) -> 
 
     from trainer.base import find_base
     from trainer.data import prepare
-    from trainer.report import data_summary, write_data_report
+    from trainer.data_report import data_summary, write_data_report
 
     if base:
         config = replace(config, base=base)
@@ -197,8 +197,8 @@ def bench(config, recipe: Path | None, examples: int, ablate: bool, target: Path
     \b
     trainer bench recipes/spider-qwen2.5-coder-0.5b.toml --examples 48
     """
-    from trainer.base import write_json
     from trainer.bench import bench as run
+    from trainer.files import write_json
 
     result = run(config, examples, _say, ablate)
     click.echo(result["table"])

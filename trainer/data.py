@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.datasets import DataError, Dataset
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.types import Example, Limits, Question, Schema, Table, ValueMatch
-from trainer.base import Base, cache_folder, load_tokenizer, token_ids, whole_folder, write_json
+from trainer.base import Base, cache_folder, load_tokenizer, token_ids
 from trainer.config import Config
+from trainer.files import whole_folder, write_json
 from trainer.sqlform import STYLES, tables_of, transpile
 
 if TYPE_CHECKING:

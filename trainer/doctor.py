@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from trainer import packing
-from trainer.base import add_adapter, find_base, load_model, load_tokenizer
+from trainer.adapter import add_adapter
+from trainer.base import find_base, load_model, load_tokenizer
 from trainer.config import Config
 from trainer.data import prepare
-from trainer.fit import checkpoints, end_marker, fit, peak_memory_gib, read_log, set_threads
-from trainer.measure import autocast, tokenize
+from trainer.devices import autocast, peak_memory_gib, set_threads, to_device
+from trainer.fit import fit
+from trainer.measure import tokenize
+from trainer.outputs import checkpoints
+from trainer.run_log import read_log
 
 STEPS = 20
 EXAMPLES = 20
@@ -59,7 +63,7 @@ def doctor(config: Config, say: Callable[[str], None]) -> bool:
     check("data", True, f"{len(rows)} examples, {artefact.about['rejected']} left out", began)
 
     began = time.monotonic()
-    tokens, memory = _longest_row(config, base, tokenize(rows, tokenizer, end_marker(base)))
+    tokens, memory = _longest_row(config, base, tokenize(rows, tokenizer, base.end_marker))
     check("memory", True, f"a row of {tokens} tokens fits, the peak was {memory}", began)
 
     with tempfile.TemporaryDirectory(prefix="trainer-doctor-") as folder:
@@ -103,10 +107,7 @@ def _longest_row(config: Config, base, items: list[packing.Item]) -> tuple[int, 
     count = max(1, min(config.group_questions, room // len(item.segment)))
     model = add_adapter(load_model(base, config), config).train()
     row = packing.collate([item] * count, (tuple(range(count)),))
-    batch: dict[str, Any] = {
-        name: value.to(model.device) if hasattr(value, "to") else value
-        for name, value in row.items()
-    }
+    batch = to_device(row, model)
     with autocast(model, config):
         loss = packing.loss_sum(model, batch)
     loss.backward()

@@ -5,7 +5,7 @@ trained. So an export is a candidate first: the same held-out questions go throu
 adapter and through the file, and the file gets its name only if it does not answer worse.
 
 Beside PEFT's `adapter_config.json` and `adapter_model.safetensors` lies `t2sql.json`
-(`core.models.adapter_info.AdapterInfo`): name and hash of the base, prompt version, chat format, licence.
+(`core.catalog.AdapterInfo`): name and hash of the base, prompt version, chat format, licence.
 An adapter of another base is refused by that hash.
 """
 
@@ -24,17 +24,16 @@ import click
 
 from t2sql_tui.backends.merging.quantisations import QUANTISATIONS
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.models.adapter_info import AdapterInfo, read_adapter_info
+from t2sql_tui.core.models.adapter_info import AdapterInfo
 from t2sql_tui.core.types import Backend, GenerationSettings, ModelSpec
+from trainer.files import read_json
+from trainer.outputs import Trained, find_trained, run_folder, run_name
 
 if TYPE_CHECKING:
     from benchmarks.datasets import Dataset
     from trainer.base import Base
 
 Line = dict[str, Any]
-
-# Where `trainer fit` leaves what it trained, in a run's folder.
-_INSIDE_RUN = ("", "adapter", "model")
 
 
 class ParityError(ModelError):
@@ -43,29 +42,6 @@ class ParityError(ModelError):
     def __init__(self, message: str, hint: str, report: Mapping[str, Any]) -> None:
         super().__init__(message, hint)
         self.report = report
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What a run left: an adapter, or (`full`) all the weights, and what they are for."""
-
-    folder: Path
-    full: bool
-    info: AdapterInfo
-
-
-def find_trained(path: Path) -> Trained:
-    """The adapter or the model in `path`, which may be a run's folder. Raises: ModelError."""
-    for inside in _INSIDE_RUN:
-        folder = path / inside
-        if (folder / "adapter_config.json").exists():
-            return Trained(folder, False, read_adapter_info(folder))
-        if (folder / "config.json").exists() and any(folder.glob("*.safetensors")):
-            return Trained(folder, True, read_adapter_info(folder))
-    raise ModelError(
-        f"{path} holds neither an adapter nor a model",
-        "Give the folder of a run (runs/NAME) or of an adapter.",
-    )
 
 
 # --- exporting --------------------------------------------------------------------
@@ -292,11 +268,6 @@ def ask_adapter(
         backend.close()
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """{} for a file that is not there."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
 def load_reference(trained: Trained, base: Base) -> Backend:
     """What was trained, in the `peft` backend: in floats, as it was measured while training."""
     from t2sql_tui.backends import load_backend
@@ -353,7 +324,7 @@ def export_proven(
     Raises: ParityError after all were tried, if any was refused; ModelError.
     """
     from benchmarks.provenance import provenance
-    from trainer.base import write_json
+    from trainer.files import write_json
 
     reports = {}
     for quantisation, out in outs.items():
@@ -588,17 +559,6 @@ def _found(trained: Path, base: str | None) -> tuple[Trained, Base]:
             "Name it: --base qwen2.5-coder-0.5b",
         )
     return found, find_base(replace(Config(), base=name, chat_format=found.info.chat_format))
-
-
-def run_folder(trained: Path) -> Path:
-    """The run's folder, also when its adapter was named."""
-    path = trained.resolve()
-    inside = path.name in _INSIDE_RUN and (path.parent / "run.json").exists()
-    return trained.parent if inside else trained
-
-
-def run_name(trained: Path) -> str:
-    return run_folder(trained).resolve().name
 
 
 def _outs(trained: Path, out: Path | None, quantisations: Sequence[str]) -> dict[str, Path]:

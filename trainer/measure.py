@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from t2sql_tui.core.types import Limits
 from trainer.base import token_ids
 from trainer.config import Config
+from trainer.devices import autocast, to_device
 from trainer.packing import Item, collate, loss_sum, rows_of_epoch
 
 if TYPE_CHECKING:
@@ -107,12 +108,6 @@ def measure(
     }, predictions
 
 
-def autocast(model, config: Config):
-    import torch
-
-    return torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=config.bf16)
-
-
 def _loss(model, items: Sequence[Item], config: Config) -> tuple[float, int]:
     total, labels = 0.0, 0
     for row in rows_of_epoch(
@@ -122,10 +117,7 @@ def _loss(model, items: Sequence[Item], config: Config) -> tuple[float, int]:
         group_questions=config.group_questions,
         rng=random.Random(0),
     ):
-        batch = {
-            name: value.to(model.device) if hasattr(value, "to") else value
-            for name, value in collate(items, row).items()
-        }
+        batch = to_device(collate(items, row), model)
         total += float(loss_sum(model, batch))
         labels += len(batch["labels"])
     return total, labels

@@ -14,9 +14,10 @@ from typing import Any
 
 from benchmarks.provenance import portable
 from t2sql_tui.core.errors import T2SQLError
-from trainer.base import write_json
 from trainer.config import Config, ConfigError, grid_values
-from trainer.fit import checkpoints
+from trainer.files import write_json
+from trainer.outputs import checkpoints, is_finished
+from trainer.plots import pyplot, save_figure
 
 Say = Callable[[str], None]
 
@@ -59,7 +60,7 @@ def sweep(config: Config, grid: dict[str, list[Any]], say: Say) -> Path:
     for number, values in enumerate(chosen, start=1):
         folder = root / run_name(values)
         title = f"[{number}/{len(chosen)}] {run_name(values)}"
-        if _finished(folder):
+        if is_finished(folder):
             say(f"{title}: done before")
             continue
         say(title)
@@ -88,13 +89,6 @@ def run_name(values: dict[str, Any]) -> str:
     """ "rank-8_learning_rate-0.0004": what tells a run of a grid from its neighbours."""
     shown = {n: "+".join(v) if isinstance(v, tuple) else v for n, v in values.items()}
     return "_".join(f"{name}-{value}" for name, value in shown.items()).replace("/", "-")
-
-
-def _finished(folder: Path) -> bool:
-    try:
-        return bool(json.loads((folder / "run.json").read_text(encoding="utf-8")).get("best"))
-    except (OSError, ValueError):
-        return False
 
 
 def _run(config: Config, folder: Path) -> None:
@@ -203,23 +197,16 @@ def table(rows: Sequence[dict[str, Any]], style: str = "simple") -> str:
 
 
 def _plot(rows: Sequence[dict[str, Any]], folder: Path) -> None:
-    from trainer.report import pyplot
-
-    plt = pyplot()
     axes_of = {
         "parameters": "trainable parameters",
         "gib": "peak memory, GiB",
         "minutes": "minutes",
     }
     for name, label in axes_of.items():
-        figure, axes = plt.subplots(figsize=(6, 3.5))
+        figure, axes = pyplot().subplots(figsize=(6, 3.5))
         for metric in ("execution", "exact", "bleu", "rougeL"):
             points = sorted((r[name], r[metric]) for r in rows if r[metric] != "")
             axes.plot(*zip(*points, strict=True), marker="o", label=metric) if points else None
         axes.set_xlabel(label)
         axes.set_ylabel("%")
-        axes.legend()
-        axes.grid(alpha=0.3)
-        figure.tight_layout()
-        figure.savefig(folder / f"accuracy-by-{name}.png", dpi=120)
-        plt.close(figure)
+        save_figure(figure, axes, folder / f"accuracy-by-{name}.png")

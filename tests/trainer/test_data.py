@@ -160,7 +160,7 @@ def test_a_base_that_is_missing_or_knows_no_chat_format_is_an_error(settings, tm
 
 
 def test_the_report_is_one_page_with_every_picture(settings, tmp_path):
-    from trainer.report import _PICTURES, data_summary, write_data_report
+    from trainer.data_report import _PICTURES, data_summary, write_data_report
 
     artefact = make(settings)
     page = write_data_report(artefact, tmp_path / "report").read_text()

@@ -7,7 +7,7 @@ import pytest
 
 from t2sql_tui.core.errors import ModelError
 from trainer.config import load_config
-from trainer.fit import TrainingError
+from trainer.outputs import TrainingError
 
 
 def run(settings, *, resume=False, **more):
@@ -19,7 +19,7 @@ def run(settings, *, resume=False, **more):
 
 
 def losses(folder: Path) -> dict[int, float]:
-    from trainer.fit import read_log
+    from trainer.run_log import read_log
 
     return {r["step"]: r["loss"] for r in read_log(folder / "metrics.jsonl") if "loss" in r}
 
@@ -49,7 +49,7 @@ def test_training_goes_on_from_an_adapter(settings, tmp_path):
     first, _ = run(settings, max_steps=12)
     more, _ = run(settings, max_steps=2, start=str(first.folder), out=str(tmp_path / "more"))
     assert losses(more.folder)[1] < losses(first.folder)[1] - 0.3
-    with pytest.raises(ModelError, match="another than"):
+    with pytest.raises(ModelError, match="does not fit"):
         run(settings, rank=8, start=str(first.folder), out=str(tmp_path / "other"))
     with pytest.raises(ModelError, match="no adapter"):
         run(settings, start=str(tmp_path / "nowhere"), out=str(tmp_path / "none"))
@@ -63,7 +63,7 @@ def test_ctrl_c_ends_the_step_and_keeps_it(settings, tmp_path):
     import sys
     import time
 
-    from trainer.export import find_trained
+    from trainer.outputs import find_trained
 
     broken = tmp_path / "broken"
     recipe = {"max_steps": 400, "epochs": 0, "eval_first": False, "out": str(broken)}
@@ -85,8 +85,8 @@ def test_ctrl_c_ends_the_step_and_keeps_it(settings, tmp_path):
         run(settings, **recipe, resume=True)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130 and "once more to stop at once" in said
-    assert "`--resume` goes on" in said
+    assert process.returncode == 130 and "again to stop at once" in said
+    assert "`--resume` continues" in said
     (kept,) = (broken / "checkpoints").glob("checkpoint-*")
     done = losses(broken)
     assert kept.name == f"checkpoint-{max(done)}" and 3 <= max(done) < 400
@@ -167,7 +167,7 @@ def test_a_killed_run_resumes_with_the_losses_of_an_unbroken_one(settings, tmp_p
 
 
 def read(folder: Path) -> list[dict]:
-    from trainer.fit import read_log
+    from trainer.run_log import read_log
 
     return read_log(folder / "metrics.jsonl")
 
@@ -233,7 +233,7 @@ def test_a_step_must_be_shared_evenly(settings, monkeypatch):
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(settings):
-    from trainer.fit import TrainingError
+    from trainer.outputs import TrainingError
 
     run(settings, eval_first=False)
     with pytest.raises(TrainingError, match="already holds a run") as caught:
@@ -242,7 +242,7 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(settings):
 
 
 def test_a_checkpoint_of_another_config_is_refused_by_name_of_what_differs(settings):
-    from trainer.fit import TrainingError
+    from trainer.outputs import TrainingError
 
     run(settings, eval_first=False)
     with pytest.raises(TrainingError, match=r"learning_rate \(was 0.01, is 0.02\)"):
@@ -253,7 +253,7 @@ def test_a_checkpoint_of_another_config_is_refused_by_name_of_what_differs(setti
 
 def test_a_checkpoint_of_another_base_is_refused(settings, tmp_path):
     from tests.trainer.conftest import make_base
-    from trainer.fit import TrainingError
+    from trainer.outputs import TrainingError
 
     base = make_base(tmp_path / "base")
     run(settings, base=str(base), eval_first=False)
@@ -267,13 +267,13 @@ def test_a_checkpoint_of_another_base_is_refused(settings, tmp_path):
 
 def test_a_run_that_diverges_stops_and_says_so(settings, monkeypatch):
     from trainer import packing
-    from trainer.fit import TrainingError
+    from trainer.outputs import TrainingError
 
     real, count = packing.loss_sum, iter(range(100))
     monkeypatch.setattr(
         packing, "loss_sum", lambda m, b: real(m, b) * (float("nan") if next(count) >= 4 else 1)
     )
-    with pytest.raises(TrainingError, match="broke down at step 3: the loss is nan") as caught:
+    with pytest.raises(TrainingError, match="diverged at step 3: the loss is nan") as caught:
         run(settings, max_steps=5, save_every=1, eval_first=False)
     assert "--learning-rate" in caught.value.hint
     kept = Path(settings["out"]) / "checkpoints"
@@ -294,7 +294,7 @@ def test_a_jump_of_the_loss_is_noticed(settings, monkeypatch):
 
 def test_too_little_memory_says_what_to_lower(settings, monkeypatch):
     from trainer import packing
-    from trainer.fit import TrainingError
+    from trainer.outputs import TrainingError
 
     def too_large(model, batch):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried")

@@ -77,7 +77,7 @@ def test_the_fused_layers_give_pefts_outputs_and_gradients():
     import torch
 
     from tests.tiny_models import tiny_model, with_adapter
-    from trainer.base import fuse
+    from trainer.fused_lora import fuse
 
     ids = torch.arange(3, 40)[None]
     results = []

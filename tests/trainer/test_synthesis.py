@@ -139,7 +139,7 @@ def test_the_source_copies_spiders_training_databases_alone(originals, settings,
 
 def test_an_artefact_tells_what_was_rejected(originals, settings, tmp_path, monkeypatch):
     import benchmarks.suites
-    from trainer.report import write_data_report
+    from trainer.data_report import write_data_report
 
     load = benchmarks.suites.load_suite
     monkeypatch.setattr(

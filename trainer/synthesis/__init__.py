@@ -33,7 +33,8 @@ from pathlib import Path
 from benchmarks.datasets import DataError, Dataset
 from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.types import Example
-from trainer.base import cache_folder, whole_folder, write_json
+from trainer.base import cache_folder
+from trainer.files import whole_folder, write_json
 from trainer.synthesis.databases import copy_with_world
 from trainer.synthesis.families import FAMILIES
 from trainer.synthesis.proof import Prover, Unproved
