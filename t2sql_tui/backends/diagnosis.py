@@ -1,7 +1,7 @@
-"""Does llama.cpp work on this machine? Asked in a process of its own.
+"""Does llama.cpp work on this machine? Tried in a separate process.
 
-A build that does not fit the processor dies of a signal, which no `try` can catch; here it
-becomes one more finding.
+A build that does not fit the processor is killed by a signal, which no `try` can catch; here
+it becomes one more finding.
 """
 
 from __future__ import annotations
@@ -14,61 +14,66 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from t2sql_tui.backends.gguf import GGUFBackend
+from t2sql_tui.backends.llama import library, processor_features, usable_cores
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.models.catalog import find_model
+from t2sql_tui.core.types import GenerationSettings, Prompt
 
-#: What was looked at, whether it is well, and what was seen.
+#: What was examined, whether it works, and the details.
 Finding = tuple[str, bool, str]
 
-_TIMEOUT = 180.0
+_TIMEOUT = 180.0  # seconds
 _PROMPT_TOKENS, _ANSWER_TOKENS = 256, 32
 
 
 def diagnose(path: Path | None) -> list[Finding]:
-    """What llama.cpp was built for and, given weights, whether and how fast it decodes."""
+    """What llama.cpp was built for and, with the weights in `path`, how fast it decodes."""
     command = [sys.executable, "-m", "t2sql_tui.backends.diagnosis"]
     return _findings_of(command + ([str(path)] if path else []))
 
 
 def _findings_of(command: Sequence[str], timeout: float = _TIMEOUT) -> list[Finding]:
+    """The findings that the process prints, one in JSON a line, and one about how it ended."""
     try:
         ended = subprocess.run(
             command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
         )
-        output, errors, code = ended.stdout, ended.stderr, ended.returncode
     except subprocess.TimeoutExpired as expired:
-        output, code = (expired.stdout or b"").decode(), None
-    findings = [tuple(json.loads(line)) for line in output.splitlines()]
-    if code is None:
-        findings.append(("decoding", False, f"no answer within {timeout:.0f} s"))
-    elif code < 0:
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
-        findings.append(
-            (
-                "decoding",
-                False,
-                f"llama.cpp crashed ({name}): it was built for another processor. Build it again: "
-                'CMAKE_ARGS="-DGGML_NATIVE=OFF" pip install --force-reinstall --no-cache-dir '
-                "--no-deps --no-binary llama-cpp-python llama-cpp-python",
-            )
-        )
-    elif code > 0:
-        findings.append(("llama.cpp", False, (errors.strip().splitlines() or ["it failed"])[-1]))
+        output = (expired.stdout or b"").decode()
+        return [*_parsed(output), ("decoding", False, f"no answer within {timeout:.0f} s")]
+    findings = _parsed(ended.stdout)
+    if ended.returncode < 0:
+        findings.append(("decoding", False, _crash(-ended.returncode)))
+    elif ended.returncode > 0:
+        reason = (ended.stderr.strip().splitlines() or ["it failed"])[-1]
+        findings.append(("llama.cpp", False, reason))
     return findings
 
 
+def _parsed(output: str) -> list[Finding]:
+    return [(name, ok, detail) for name, ok, detail in map(json.loads, output.splitlines())]
+
+
+def _crash(number: int) -> str:
+    """What to say of a process that was killed by the signal of that number."""
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    return (
+        f"llama.cpp crashed ({name}): it was built for another processor. Build it again: "
+        'CMAKE_ARGS="-DGGML_NATIVE=OFF" pip install --force-reinstall --no-cache-dir '
+        "--no-deps --no-binary llama-cpp-python llama-cpp-python"
+    )
+
+
 def _report(name: str, ok: bool, detail: str) -> None:
-    print(json.dumps((name, ok, detail)), flush=True)  # at once: the next line may never come
+    print(json.dumps((name, ok, detail)), flush=True)  # at once: the process may crash next
 
 
 def _examine(path: str | None) -> None:
-    from t2sql_tui.backends.gguf import GGUFBackend
-    from t2sql_tui.backends.llama import library, processor_features, usable_cores
-    from t2sql_tui.core.models.catalog import find_model
-    from t2sql_tui.core.types import GenerationSettings, Prompt
-
+    """Prints the findings; runs in the separate process."""
     llama = library()
     features = processor_features()
     _report(
@@ -80,8 +85,11 @@ def _examine(path: str | None) -> None:
         _report("AMX", True, "built in, and kept switched off: its kernels crash on some machines")
     _report("GPU", True, "used" if llama.llama_supports_gpu_offload() else "not built in: CPU only")
     _report("cores", True, f"{usable_cores()} used")
-    if path is None:
-        return
+    if path is not None:
+        _examine_weights(path)
+
+
+def _examine_weights(path: str) -> None:
     started = time.perf_counter()
     backend = GGUFBackend(find_model(path), cache_folder=None)
     _report("weights", True, f"{path}, loaded in {time.perf_counter() - started:.1f} s")

@@ -1,12 +1,12 @@
 """llama.cpp: a GGUF file on the CPU, or on whatever llama.cpp was built for.
 
-Written on the binding's low-level functions, because the high-level class clears every
+It uses the low-level functions of the binding, because the high-level class clears every
 sequence on each call, keeps no prefix across processes and copies the logits of whole
 batches.
 
-How the cells of the KV cache are used: sequence 0 holds the prompt that was asked last;
-what the next prompt shares with it is not evaluated again. Further branches are
-sequences 1, 2, ... that share the prompt's cells, and those of what they have in common.
+How the cells of the KV cache are used: sequence 0 holds the last prompt; what the next
+prompt shares with it is not evaluated again. The other branches are sequences 1, 2, ...,
+which share the cells of the prompt and of the text that they have in common.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from t2sql_tui.core.models.store import merged_files, merged_path
 from t2sql_tui.core.types import (
     Candidate,
     Constraint,
+    Finish,
     Generation,
     GenerationSettings,
     ModelSpec,
@@ -49,7 +51,7 @@ from t2sql_tui.core.types import (
 
 #: Tokens evaluated in one call of llama.cpp, and in one matrix product.
 BATCH = 512
-#: Shorter prefixes are evaluated faster than they are stored.
+#: Minimum length of a prefix to keep, in tokens: shorter ones are evaluated faster than stored.
 WORTH_KEEPING = 48
 
 
@@ -60,10 +62,11 @@ class _Aborted(Exception):
 class GGUFBackend:
     """A GGUF file loaded in llama.cpp. See `core.types.Backend` for the interface.
 
-    Options: `n_ctx` context in tokens (default: the spec's, at most what the model was
-    trained for); `n_threads`; `n_gpu_layers` (all, where llama.cpp was built for a GPU);
-    `cache_folder` for evaluated prefixes (None: none on disk); `on_progress`, called with
-    parts loaded and parts in all, and before that the same way while an adapter is merged.
+    Options: `n_ctx`, the context in tokens (default: the spec's, at most what the model was
+    trained for); `n_threads` (default: `usable_cores`); `n_gpu_layers` (default: all, where
+    llama.cpp was built for a GPU); `cache_folder` for evaluated prefixes (None: none on disk);
+    `on_progress`, called with the parts loaded and the parts in all, and before that with the
+    parts merged where the adapter is not merged yet.
 
     Raises: ModelError when the file is missing, damaged, or not a model that llama.cpp
     knows.
@@ -81,12 +84,13 @@ class GGUFBackend:
     ) -> None:
         self.spec = spec
         self._lock = threading.RLock()
-        self._model = self._context = None
+        self._model: Any = None
+        self._context: Any = None
         self._pieces: dict[int, bytes] = {}
         self._cells: list[int] = []  # tokens whose states sequence 0 is known to hold
         path = _checked_file(spec)
         if spec.adapter:
-            path = _merged_file(spec, path, on_progress)
+            path = _merged_file(spec, path, spec.adapter, on_progress)
         self._model = _load_model(path, n_gpu_layers, on_progress)
         llama = library()
         self._vocabulary = llama.llama_model_get_vocab(self._model)
@@ -94,24 +98,16 @@ class GGUFBackend:
         trained = llama.llama_model_n_ctx_train(self._model)
         self._context = self._new_context(n_ctx or min(spec.context, trained), n_threads)
         self._memory = llama.llama_get_memory(self._context)
-        # A recurrent state stands behind the last token alone: nothing can branch off before.
-        self._branches = not (
+        # There is a recurrent state after the last token only: nothing can branch off before.
+        self._can_branch = not (
             llama.llama_model_is_recurrent(self._model) or llama.llama_model_is_hybrid(self._model)
         )
-        self.n_ctx = llama.llama_n_ctx(self._context)
+        self.n_ctx: int = llama.llama_n_ctx(self._context)
         self._batch = llama.llama_batch_init(BATCH, 0, 1)
         if cache_folder == "default":
             cache_folder = platformdirs.user_cache_path("t2sql-tui") / "kv"
-        fingerprint = repr(
-            (
-                _fingerprint(path),
-                self.n_ctx,
-                "f16",
-                llama.__version__,
-                llama.llama_print_system_info(),
-            )
-        )
-        self._cache = PrefixCache(fingerprint, Path(cache_folder) if cache_folder else None)
+        folder = Path(cache_folder) if cache_folder else None
+        self._cache = PrefixCache(_state_fingerprint(path, self.n_ctx), folder)
 
     def _new_context(self, n_ctx: int, n_threads: int | None) -> Any:
         llama = library()
@@ -136,10 +132,11 @@ class GGUFBackend:
     # --- the interface ------------------------------------------------------------
 
     def count_tokens(self, text: str) -> int:
+        """Number of tokens in a finished string."""
         return len(self.tokenize(text))
 
     def tokenize(self, text: str) -> list[int]:
-        """Token ids of a finished string: markers are markers, and nothing is added."""
+        """Token ids of a finished string: chat markers are tokens, and no BOS is added."""
         llama = library()
         data = text.encode("utf-8", "surrogatepass")
         room = len(data) + 8
@@ -149,19 +146,20 @@ class GGUFBackend:
             count = llama.llama_tokenize(self._vocabulary, data, len(data), ids, room, False, True)
         if count < 0:
             raise ModelError(f"llama.cpp could not tokenize {len(data)} bytes of text.")
-        return ids[:count]
+        tokens: list[int] = ids[:count]
+        return tokens
 
     def warm(self, prefix: str, should_stop: ShouldStop | None = None) -> None:
+        """Evaluates the prefix, unless its state is kept already."""
         with self._lock:
             self._check_open()
             tokens = self.tokenize(prefix)
             if not tokens:
                 return
             self._check_room(tokens, 1)
-            try:
+            # Where it is aborted, what was evaluated is kept; the next call goes on from there.
+            with suppress(_Aborted):
                 self._evaluate_prefix(tokens, should_stop)
-            except _Aborted:
-                pass  # what was evaluated is kept; the next call goes on from there
 
     def generate(
         self,
@@ -171,12 +169,13 @@ class GGUFBackend:
         should_stop: ShouldStop | None = None,
         constraint: Constraint | None = None,
     ) -> Generation:
+        """The candidates for one prompt. Waits while another thread generates."""
         with self._lock:
             self._check_open()
             return self._generate(prompt, settings, on_text, should_stop, constraint)
 
     def close(self) -> None:
-        """Free the memory. Waits for a generation that is under way."""
+        """Frees the memory. Waits for a generation that is under way."""
         with self._lock:
             llama = library()
             if self._context:
@@ -199,7 +198,7 @@ class GGUFBackend:
         started = time.perf_counter()
         prefix = self.tokenize(prompt.prefix)
         tokens = prefix + self.tokenize(prompt.suffix)
-        count = max(1, min(settings.candidates, MAX_CANDIDATES if self._branches else 1))
+        count = max(1, min(settings.candidates, MAX_CANDIDATES if self._can_branch else 1))
         room = self._check_room(tokens, count)
         vocabulary, is_end = self._vocabulary, library().llama_vocab_is_eog
         decoder = Decoder(
@@ -212,14 +211,13 @@ class GGUFBackend:
             constraint=constraint,
         )
         cached, first_token = 0, 0.0
-        candidates, finish = (Candidate("", logprob=0.0),) * count, "cancelled"
-        try:
-            cached = self._evaluate_prefix(prefix, should_stop, wanted=tokens)
+        candidates = (Candidate("", logprob=0.0),) * count
+        finish: Finish = "cancelled"
+        with suppress(_Aborted):
+            cached = self._evaluate_prefix(prefix, should_stop, prompt=tokens)
             logits = self._evaluate(tokens, should_stop)
             first_token = time.perf_counter() - started
             candidates, finish = decoder.run(logits, self._new_evaluate(), count, room)
-        except _Aborted:
-            pass
         return Generation(
             prompt,
             candidates,
@@ -233,8 +231,11 @@ class GGUFBackend:
         )
 
     def _new_evaluate(self) -> Evaluate:
-        """Evaluates a token of each of several branches in one batch. A branch is the sequence
-        of its number; a new one gets a copy of its parent's, which shares the cells so far."""
+        """A function that evaluates a token of each of several branches in one batch.
+
+        A branch is the sequence of its number; a new one gets a copy of its parent's, which
+        shares the cells up to there.
+        """
         llama = library()
         start = len(self._cells)
         known = {0}
@@ -247,7 +248,7 @@ class GGUFBackend:
                     known.add(row.branch)
             self._decode_batch([(row.token, start + row.known, row.branch, True) for row in rows])
             self._cells += [row.token for row in rows if row.branch == 0]
-            return [self._logits(place) for place in range(len(rows))]
+            return [self._logits(index) for index in range(len(rows))]
 
         return evaluate
 
@@ -257,28 +258,29 @@ class GGUFBackend:
         self,
         prefix: list[int],
         should_stop: ShouldStop | None,
-        wanted: list[int] | None = None,
+        prompt: list[int] | None = None,
     ) -> int:
-        """Bring sequence 0 to hold the prefix, from the cache where that saves work.
+        """Makes sequence 0 hold the prefix, from the cache where that saves work.
 
-        `wanted` is the whole prompt, of which the prefix is the beginning; its last token
-        will be evaluated in any case, for its logits. Returns how many needed no evaluation.
+        `prompt` is the whole prompt, which begins with the prefix; its last token will be
+        evaluated in any case, for its logits. Returns the number of tokens of the prompt
+        (without one, of the prefix) that needed no evaluation.
         """
-        most = len(wanted) - 1 if wanted else len(prefix)
-        wanted = wanted or prefix
-        here = overlap(self._cells, wanted)
-        if here < len(prefix):
-            kept = self._cache.best(prefix, at_least=max(here + 1, WORTH_KEEPING))
+        limit = len(prompt) - 1 if prompt else len(prefix)
+        prompt = prompt or prefix
+        held = overlap(self._cells, prompt)
+        if held < len(prefix):
+            kept = self._cache.best(prefix, at_least=max(held + 1, WORTH_KEEPING))
             if kept is not None and self._restore(*kept):
-                here = overlap(self._cells, wanted)
-        here = self._cut(min(here, most))
-        if len(prefix) - here >= WORTH_KEEPING:
+                held = overlap(self._cells, prompt)
+        held = self._truncate(min(held, limit))
+        if len(prefix) - held >= WORTH_KEEPING:
             self._evaluate(prefix, should_stop)
             self._cache.put(prefix, self._state())
-        return here
+        return held
 
     def _evaluate(self, tokens: list[int], should_stop: ShouldStop | None) -> np.ndarray:
-        """Append to sequence 0 what it lacks of `tokens`; the logits after the last one.
+        """Appends to sequence 0 what it lacks of `tokens`. Returns the logits after the last one.
 
         Raises: _Aborted (sequence 0 then holds a beginning of `tokens`).
         """
@@ -293,7 +295,10 @@ class GGUFBackend:
                 while (start := len(self._cells)) < len(tokens):
                     part = tokens[start : start + BATCH]
                     self._decode_batch(
-                        [(token, at, 0, at == last) for at, token in enumerate(part, start)]
+                        [
+                            (token, position, 0, position == last)
+                            for position, token in enumerate(part, start)
+                        ]
                     )
                     self._cells += part
             finally:
@@ -301,15 +306,15 @@ class GGUFBackend:
         return self._logits(len(part) - 1)
 
     def _decode_batch(self, entries: Sequence[tuple[int, int, int, bool]]) -> None:
-        """Evaluate (token, position, sequence, wants logits) entries in one batch."""
+        """Evaluates (token, position, sequence, wants logits) entries in one batch."""
         batch = self._batch
         batch.n_tokens = len(entries)
-        for place, (token, position, sequence, output) in enumerate(entries):
-            batch.token[place] = token
-            batch.pos[place] = position
-            batch.n_seq_id[place] = 1
-            batch.seq_id[place][0] = sequence
-            batch.logits[place] = output
+        for row, (token, position, sequence, output) in enumerate(entries):
+            batch.token[row] = token
+            batch.pos[row] = position
+            batch.n_seq_id[row] = 1
+            batch.seq_id[row][0] = sequence
+            batch.logits[row] = output
         code = library().llama_decode(self._context, batch)
         if code == 2:
             raise _Aborted
@@ -320,12 +325,12 @@ class GGUFBackend:
                 "Run: t2sql-tui doctor",
             )
 
-    def _logits(self, place: int) -> np.ndarray:
-        """Logits after the token at `place` of the last batch, shape (vocabulary,).
+    def _logits(self, row: int) -> np.ndarray:
+        """Logits after the token in `row` of the last batch, shape (vocabulary,).
 
         A view of llama.cpp's memory, valid until the next batch.
         """
-        pointer = library().llama_get_logits_ith(self._context, place)
+        pointer = library().llama_get_logits_ith(self._context, row)
         return np.ctypeslib.as_array(pointer, shape=(self._n_vocab,))
 
     def _piece(self, token: int) -> bytes:
@@ -334,7 +339,7 @@ class GGUFBackend:
         to_piece = library().llama_token_to_piece
         buffer = ctypes.create_string_buffer(64)
         size = to_piece(self._vocabulary, token, buffer, len(buffer), 0, True)
-        if size < 0:  # so many bytes are needed
+        if size < 0:  # the number of bytes needed
             buffer = ctypes.create_string_buffer(-size)
             size = to_piece(self._vocabulary, token, buffer, len(buffer), 0, True)
         self._pieces[token] = buffer.raw[:size]
@@ -342,9 +347,9 @@ class GGUFBackend:
 
     # --- the cells ----------------------------------------------------------------
 
-    def _cut(self, length: int) -> int:
-        """Keep `length` tokens in sequence 0, and nothing else. Returns how many it kept:
-        recurrent models cannot go back and lose all."""
+    def _truncate(self, length: int) -> int:
+        """Keeps `length` tokens in sequence 0, and nothing else. Returns how many are kept: a
+        recurrent model cannot go back, and keeps none."""
         llama = library()
         for sequence in range(1, MAX_BRANCHES):
             llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
@@ -363,10 +368,10 @@ class GGUFBackend:
 
     def _restore(self, tokens: Sequence[int], state: bytes) -> bool:
         llama = library()
-        self._cut(0)
+        self._truncate(0)
         buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
         if not llama.llama_state_seq_set_data(self._context, buffer, len(state), 0):
-            self._cut(0)
+            self._truncate(0)
             return False
         self._cells = list(tokens)
         return True
@@ -376,7 +381,10 @@ class GGUFBackend:
             raise ModelError(f'The model "{self.spec.name}" was closed.', "Load it again.")
 
     def _check_room(self, tokens: list[int], candidates: int) -> int:
-        """How many tokens the candidates may write behind the prompt, all together."""
+        """Number of tokens that fit into the context after the prompt, of all candidates.
+
+        Raises: ModelError when that is less than one a candidate.
+        """
         room = self.n_ctx - len(tokens)
         if room < candidates:
             raise ModelError(
@@ -391,7 +399,7 @@ class GGUFBackend:
 
 
 def _checked_file(spec: ModelSpec) -> Path:
-    """The weights of `spec`, after the checks that cost nothing.
+    """The weights of `spec`, after the checks that take no time.
 
     Raises: ModelError.
     """
@@ -415,14 +423,16 @@ def _checked_file(spec: ModelSpec) -> Path:
     return path
 
 
-def _merged_file(spec: ModelSpec, base: Path, on_progress: OnProgress | None) -> Path:
-    """The weights with the adapter merged in; made at the first use, a minute for 0.5B."""
+def _merged_file(
+    spec: ModelSpec, base: Path, adapter: Path, on_progress: OnProgress | None
+) -> Path:
+    """The weights with the adapter merged in, made at the first use (a minute for 0.5B)."""
     path = merged_path(spec)
     if not path.exists():
-        from t2sql_tui.backends.merging.merge import merge
+        from t2sql_tui.backends.merging.merge import merge  # 0.1 s, at the first use only
 
         quantisation = spec.extra.get("quantisation", "q8_0")
-        merge(base, spec.adapter, path, quantisation, on_progress=on_progress)
+        merge(base, adapter, path, quantisation, on_progress=on_progress)
         for older in merged_files(spec):
             if older != path:
                 older.unlink()
@@ -457,8 +467,15 @@ def _load_model(path: Path, n_gpu_layers: int, on_progress: OnProgress | None) -
     return model
 
 
-def _fingerprint(path: Path) -> str:
-    """Tells files apart without reading gigabytes: size, time, beginning and end."""
+def _state_fingerprint(path: Path, n_ctx: int) -> str:
+    """Everything that the state of a prefix depends on besides its tokens."""
+    llama = library()
+    build = llama.llama_print_system_info()
+    return repr((_file_fingerprint(path), n_ctx, "f16", llama.__version__, build))
+
+
+def _file_fingerprint(path: Path) -> str:
+    """A hash of size, time, beginning and end, which tells files apart in no time."""
     stat = path.stat()
     digest = sha256(f"{stat.st_size} {stat.st_mtime_ns}".encode())
     with path.open("rb") as file:

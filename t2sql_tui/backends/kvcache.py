@@ -1,4 +1,4 @@
-"""Evaluated prompt prefixes, kept so that no database is read twice by the model.
+"""States of evaluated prompt prefixes, kept so that a model evaluates each schema once.
 
 llama.cpp's state of one sequence is an opaque block of bytes, tens of MB for a prefix of
 a thousand tokens. A few blocks are held in memory, more on disk. A file is written with a
@@ -15,6 +15,7 @@ import zlib
 from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import takewhile
@@ -23,8 +24,9 @@ from pathlib import Path
 _MAGIC = b"t2sqlkv1"
 _HEADER = struct.Struct("<8sIIQ")  # magic, CRC-32 of the rest, tokens, bytes of state
 
-#: In memory the sequence in use is not counted; these are the ones to come back to.
+#: Maximum size of the states in memory; that of the sequence in use is not counted.
 MEMORY_BYTES = 96 * 1024 * 1024
+#: Maximum size of the files, of all models together.
 DISK_BYTES = 512 * 1024 * 1024
 
 
@@ -35,19 +37,20 @@ class _File:
 
 
 def overlap(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many leading tokens two sequences share."""
+    """Number of leading tokens that two sequences share."""
     if a == b:
         return len(a)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b)))
+    pairs = zip(a, b, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 class PrefixCache:
     """States of evaluated prefixes by their token ids, for one model as it is loaded now.
 
     `fingerprint` names everything that a state depends on besides its tokens (weights,
-    context size, cache type, llama.cpp build); states of another are never seen.
+    context size, cache type, llama.cpp build); states with another one are never returned.
     `folder` None keeps nothing on disk. A disk that is full or not writable is no error:
-    the cache is then one of memory alone.
+    states are then kept in memory only.
     """
 
     def __init__(
@@ -64,9 +67,9 @@ class PrefixCache:
         self._states: OrderedDict[tuple[int, ...], bytes] = OrderedDict()
 
     def best(self, tokens: Sequence[int], at_least: int) -> tuple[tuple[int, ...], bytes] | None:
-        """The state that shares most leading tokens with `tokens`, if at least so many.
+        """The state that shares the most leading tokens with `tokens`, and its own tokens.
 
-        Returns the tokens that it was evaluated from, and the state.
+        None if it shares fewer than `at_least`.
         """
         tokens = tuple(tokens)
         kept = max(self._states, key=lambda known: overlap(known, tokens), default=())
@@ -87,7 +90,7 @@ class PrefixCache:
         return kept, self._states[kept]
 
     def put(self, tokens: Sequence[int], state: bytes) -> None:
-        """Keep a state in memory and on disk; the least recently used make room."""
+        """Keeps a state in memory and on disk; the least recently used ones make room."""
         self._remember(tuple(tokens), state)
         self._write(tuple(tokens), state)
 
@@ -130,13 +133,13 @@ class PrefixCache:
         return content[_HEADER.size + 4 * count :]
 
     def _write(self, tokens: tuple[int, ...], state: bytes) -> None:
-        if self._folder is None or len(state) > self._disk_bytes:
+        if self._root is None or self._folder is None or len(state) > self._disk_bytes:
             return
         ids = array("i", tokens).tobytes()
         header = _HEADER.pack(_MAGIC, zlib.crc32(state, zlib.crc32(ids)), len(tokens), len(state))
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._make_room(len(state))
+            self._make_room(self._root, len(state))
             handle, temporary = tempfile.mkstemp(suffix=".tmp", dir=self._folder)
         except OSError:
             return
@@ -147,12 +150,12 @@ class PrefixCache:
         except OSError:
             _remove(Path(temporary))
 
-    def _make_room(self, size: int) -> None:
-        """Remove the files used longest ago, of every model, until `size` more fit.
+    def _make_room(self, root: Path, size: int) -> None:
+        """Removes the least recently used files below `root`, of every model, until `size` more bytes fit.
 
-        Files that a killed process left half written count and go like the others.
+        Files that a killed process left half-written count and go like the others.
         """
-        files = [(path.stat(), path) for path in self._root.glob("*/*") if path.is_file()]
+        files = [(path.stat(), path) for path in root.glob("*/*") if path.is_file()]
         total = sum(stat.st_size for stat, _ in files) + size
         for stat, path in sorted(files, key=lambda pair: pair[0].st_mtime):
             if total <= self._disk_bytes:
@@ -162,7 +165,5 @@ class PrefixCache:
 
 
 def _remove(path: Path) -> None:
-    try:
+    with suppress(OSError):  # a file that cannot be removed is ignored all the same
         path.unlink(missing_ok=True)
-    except OSError:
-        pass  # not ours to remove; it is ignored all the same

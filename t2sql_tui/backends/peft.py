@@ -1,7 +1,8 @@
 """transformers, with a LoRA adapter where there is one: on a GPU, or slowly on a CPU.
 
-The same interface, the same token ids and the same choice of tokens as the llama.cpp
-backend. Weights in 4 bits need CUDA and bitsandbytes.
+Interface, token ids and choice of tokens are those of the llama.cpp backend. Weights in
+4 bits need CUDA and bitsandbytes. torch and transformers are an optional extra and take
+seconds to import, so the functions that need them import them.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from t2sql_tui.core.models.store import models_folder
 from t2sql_tui.core.types import (
     Candidate,
     Constraint,
+    Finish,
     Generation,
     GenerationSettings,
     ModelSpec,
@@ -38,19 +40,19 @@ from t2sql_tui.core.types import (
 if TYPE_CHECKING:
     from transformers import DynamicCache
 
-#: How many evaluated prefixes are kept, the least recently used going first.
+#: Maximum number of evaluated prefixes to keep; the least recently used is dropped first.
 KEPT_PREFIXES = 4
-#: Prompt tokens evaluated at once; `should_stop` is asked in between.
+#: Prompt tokens evaluated at once, by device; `should_stop` is asked in between.
 BATCH = {"cuda": 1024, "cpu": 32}
 
 
 class PEFTBackend:
-    """A transformers model, and its adapter. See `core.types.Backend` for the interface.
+    """A transformers model and its adapter. See `core.types.Backend` for the interface.
 
     Options: `base`, a folder or hub id of transformers' weights (default: the spec's GGUF
     file, dequantised once into the cache; without one, the hub id that the spec names);
-    `four_bit` (CUDA alone); `device` ("cuda", "cpu", "mps"; default: the best there is);
-    `dtype` (default: bfloat16 on a GPU, float32 on a CPU); `n_ctx`.
+    `four_bit` (CUDA only); `device` ("cuda", "cpu", "mps"; default: the best there is);
+    `dtype` (default: bfloat16 on a GPU, float32 on a CPU); `n_ctx`, the context in tokens.
 
     Raises: ModelError when a library or the weights are missing, or the device cannot do
     what is asked.
@@ -69,8 +71,7 @@ class PEFTBackend:
     ) -> None:
         try:
             import torch
-            from transformers import AutoModelForCausalLM
-            from transformers.utils import logging
+            import transformers
         except ImportError as error:
             raise ModelError(
                 f"The peft backend needs a library that is not installed: {error.name}.",
@@ -79,28 +80,19 @@ class PEFTBackend:
         self.spec = spec
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, ...], DynamicCache] = OrderedDict()
-        self._device = device or _best_device(torch)
-        logging.disable_progress_bar()  # it would tear the screen
+        self._device = device or _best_device()
+        transformers.utils.logging.disable_progress_bar()  # it would tear the screen
         options: dict[str, Any] = {
             "dtype": getattr(torch, dtype or ("float32" if self._device == "cpu" else "bfloat16")),
             "attn_implementation": "sdpa",
+            "device_map": {"": self._device},
         }
         if four_bit:
-            options["quantization_config"] = _four_bits(torch, self._device)
-        try:
-            source = str(base or _default_base(spec))
-            self._tokenizer = load_tokenizer(source)
-            model = AutoModelForCausalLM.from_pretrained(
-                source, device_map={"": self._device}, **options
-            )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise ModelError(
-                f"transformers cannot load {base or spec.name}: {_first_line(error)}",
-                "Give a folder with config.json and the weights, or a hub id that can be reached.",
-            ) from error
+            options["quantization_config"] = _four_bits(self._device)
+        model, self._tokenizer = _load(spec, base, options)
         if spec.adapter:
             model = _with_adapter(model, spec.adapter, merge=not four_bit)
-        self._model = model.eval()
+        self._model: Any = model.eval()
         trained = getattr(model.config, "max_position_embeddings", spec.context)
         self.n_ctx = n_ctx or min(spec.context, trained)
         ends = model.generation_config.eos_token_id
@@ -112,14 +104,17 @@ class PEFTBackend:
     # --- the interface ------------------------------------------------------------
 
     def count_tokens(self, text: str) -> int:
+        """Number of tokens in a finished string."""
         return len(self.tokenize(text))
 
     def tokenize(self, text: str) -> list[int]:
-        """Token ids of a finished string: markers are markers, and nothing is added."""
+        """Token ids of a finished string: chat markers are tokens, and no BOS is added."""
         text = text.encode("utf-8", "replace").decode()
-        return self._tokenizer.encode(text, add_special_tokens=False)
+        tokens: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+        return tokens
 
     def warm(self, prefix: str, should_stop: ShouldStop | None = None) -> None:
+        """Evaluates the prefix, unless its state is kept already."""
         with self._lock:
             self._check_open()
             if tokens := self.tokenize(prefix):
@@ -134,12 +129,13 @@ class PEFTBackend:
         should_stop: ShouldStop | None = None,
         constraint: Constraint | None = None,
     ) -> Generation:
+        """The candidates for one prompt. Waits while another thread generates."""
         with self._lock:
             self._check_open()
             return self._generate(prompt, settings, on_text, should_stop, constraint)
 
     def close(self) -> None:
-        """Free the memory. Waits for a generation that is under way."""
+        """Frees the memory. Waits for a generation that is under way."""
         with self._lock:
             self._kept.clear()
             self._model = None
@@ -156,7 +152,7 @@ class PEFTBackend:
     ) -> Generation:
         started = time.perf_counter()
         prefix, suffix = self.tokenize(prompt.prefix), self.tokenize(prompt.suffix)
-        if not suffix:  # the logits after the last token are wanted, so one must be left
+        if not suffix:  # the logits after the last token are needed, so one must be left
             prefix, suffix = prefix[:-1], prefix[-1:]
         count = max(1, settings.candidates)
         room = self._check_room(prefix + suffix)
@@ -172,8 +168,9 @@ class PEFTBackend:
         cache, cached = self._prefix_cache(prefix, should_stop)
         logits = None if cache is None else self._evaluate(suffix, cache, should_stop)
         first_token = time.perf_counter() - started
-        candidates, finish = (Candidate("", logprob=0.0),) * count, "cancelled"
-        if logits is not None:
+        candidates = (Candidate("", logprob=0.0),) * count
+        finish: Finish = "cancelled"
+        if cache is not None and logits is not None:
             candidates, finish = decoder.run(logits, self._new_evaluate(cache), count, room)
         return Generation(
             prompt,
@@ -188,44 +185,54 @@ class PEFTBackend:
         )
 
     def _new_evaluate(self, cache: DynamicCache) -> Evaluate:
-        """Evaluates tokens of several branches, which all stand in the cache one behind the
-        other: a mask keeps each from seeing what is not its own."""
-        start = end = cache.get_seq_length()
-        held: dict[int, list[int]] = {}  # of each branch, the places of its tokens in the cache
+        """A function that evaluates a token of each of several branches.
 
-        def evaluate(rows: Sequence[Row]) -> np.ndarray:
+        The tokens of all branches stand in the cache one after the other; a mask keeps each
+        branch from seeing those of the others.
+        """
+        start = end = cache.get_seq_length()
+        indices: dict[int, list[int]] = {}  # in the cache, of the tokens of each branch
+
+        def evaluate(rows: Sequence[Row]) -> list[np.ndarray]:
             nonlocal end
-            for place, row in enumerate(rows, end):
-                before = held.get(row.branch, held.get(row.parent, []))
-                held[row.branch] = [*before[: row.known], place]
+            for index, row in enumerate(rows, end):
+                before = indices.get(row.branch, indices.get(row.parent, []))
+                indices[row.branch] = [*before[: row.known], index]
             end += len(rows)
-            inputs = self._tree(start, end, [held[row.branch] for row in rows])
-            return self._forward([row.token for row in rows], cache, keep=len(rows), **inputs)
+            inputs = self._branch_inputs(start, end, [indices[row.branch] for row in rows])
+            return list(self._forward([row.token for row in rows], cache, len(rows), **inputs))
 
         return evaluate
 
-    def _tree(self, start: int, end: int, seen: Sequence[Sequence[int]]) -> dict[str, Any]:
-        """Positions and masks by which each of some tokens sees the first `start` places of
-        the cache, which has `end`, and the places `seen`, of which the last is its own."""
+    def _branch_inputs(
+        self, start: int, end: int, visible: Sequence[Sequence[int]]
+    ) -> dict[str, Any]:
+        """The position and the attention mask of each of several tokens.
+
+        A token sees the first `start` entries of the cache, which has `end`, and of those after
+        them the ones whose indices `visible` lists for it; the last of these is its own.
+        """
         import torch
 
-        mask = torch.zeros(len(seen), end, dtype=torch.bool)
-        mask[:, :start] = True
-        near = mask.clone()
+        full = torch.zeros(len(visible), end, dtype=torch.bool)
+        full[:, :start] = True
+        sliding = full.clone()
         config = self._model.config.get_text_config()
         window = getattr(config, "sliding_window", None) or self.n_ctx
-        for row, near_row, own in zip(mask, near, seen):
-            row[list(own)] = True
-            at = start + len(own) - 1
-            near_row[: max(0, at - window + 1)] = False
-            near_row[list(own)[-window:]] = True
-        position = torch.tensor([[start + len(own) - 1 for own in seen]], device=self._device)
-        mask, near = mask[None, None].to(self._device), near[None, None].to(self._device)
+        positions = [start + len(indices) - 1 for indices in visible]
+        for row, (position, indices) in enumerate(zip(positions, visible, strict=True)):
+            full[row, list(indices)] = True
+            sliding[row, : max(0, position - window + 1)] = False
+            sliding[row, list(indices)[-window:]] = True
+        full = full[None, None].to(self._device)
+        sliding = sliding[None, None].to(self._device)
+        masks: Any = sliding
         if getattr(config, "layer_types", None):
-            masks: Any = {"full_attention": mask, "sliding_attention": near}
-        else:
-            masks = near
-        return {"position_ids": position, "attention_mask": masks}
+            masks = {"full_attention": full, "sliding_attention": sliding}
+        return {
+            "position_ids": torch.tensor([positions], device=self._device),
+            "attention_mask": masks,
+        }
 
     def _piece(self, tokens: Sequence[int], token: int) -> bytes:
         """The bytes that `token` adds to the text of `tokens`."""
@@ -233,10 +240,10 @@ class PEFTBackend:
         return after[len(before) :].encode()
 
     def _text(self, tokens: Sequence[int]) -> str:
-        text = self._tokenizer.decode(
+        text: str = self._tokenizer.decode(
             list(tokens), skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
-        # Half a character: its other half comes, or the answer ends without it.
+        # Half a character: the other half comes with a later token, or never.
         return text.rstrip("\N{REPLACEMENT CHARACTER}")
 
     # --- evaluating ---------------------------------------------------------------
@@ -244,8 +251,8 @@ class PEFTBackend:
     def _prefix_cache(
         self, prefix: list[int], should_stop: ShouldStop | None
     ) -> tuple[DynamicCache | None, int]:
-        """A cache that holds the prefix and may be written to, and how many of its tokens
-        needed no evaluation. The cache is None if it was cancelled."""
+        """A cache that holds the prefix and may be written to, and the number of its tokens
+        that needed no evaluation. The cache is None if `should_stop` ended the evaluation."""
         from transformers import DynamicCache
 
         known = max(self._kept, key=lambda tokens: overlap(tokens, prefix), default=())
@@ -254,7 +261,7 @@ class PEFTBackend:
             self._kept.move_to_end(known)
             cache = copy.deepcopy(self._kept[known])
             if shared < len(known):
-                cache.crop(shared - len(known))  # negative: so many are dropped
+                cache.crop(shared - len(known))  # a negative number is how many to drop
         else:
             cache = DynamicCache()  # without a config, so that sliding layers keep everything
         if shared < len(prefix):
@@ -268,19 +275,20 @@ class PEFTBackend:
     def _evaluate(
         self, tokens: list[int], cache: DynamicCache, should_stop: ShouldStop | None
     ) -> np.ndarray | None:
-        """Append `tokens` to the cache. Returns the logits after the last, shape
-        (vocabulary,), or None if it was cancelled."""
+        """Appends `tokens` to the cache. Returns the logits after the last one, shape
+        (vocabulary,), or None if `should_stop` ended the evaluation."""
+        logits: np.ndarray | None = None
         size = BATCH.get(self._device, BATCH["cpu"])
         for start in range(0, len(tokens), size):
             if should_stop and should_stop():
                 return None
-            (logits,) = self._forward(tokens[start : start + size], cache)
+            logits = self._forward(tokens[start : start + size], cache)[0]
         return logits
 
     def _forward(
         self, tokens: list[int], cache: DynamicCache, keep: int = 1, **inputs: Any
     ) -> np.ndarray:
-        """Append tokens to the cache. Returns the logits after the last `keep` of them, shape
+        """Appends tokens to the cache. Returns the logits after the last `keep` of them, shape
         (keep, vocabulary), float32."""
         import torch
 
@@ -300,14 +308,18 @@ class PEFTBackend:
                     "Close what else uses the GPU, ask for fewer candidates, or load the model "
                     "in 4 bits.",
                 ) from error
-            return out.logits[0].float().cpu().numpy()
+            logits: np.ndarray = out.logits[0].float().cpu().numpy()
+            return logits
 
     def _check_open(self) -> None:
         if self._model is None:
             raise ModelError(f'The model "{self.spec.name}" was closed.', "Load it again.")
 
     def _check_room(self, tokens: list[int]) -> int:
-        """How many tokens each candidate may write behind the prompt."""
+        """Number of tokens that fit into the context after the prompt.
+
+        Raises: ModelError when there is no room for one.
+        """
         room = self.n_ctx - len(tokens)
         if room < 1:
             raise ModelError(
@@ -321,19 +333,38 @@ class PEFTBackend:
 # --- loading ----------------------------------------------------------------------
 
 
-def _best_device(torch: Any) -> str:
+def _load(spec: ModelSpec, base: str | Path | None, options: dict[str, Any]) -> tuple[Any, Any]:
+    """The base model and its tokenizer. Raises: ModelError."""
+    from transformers import AutoModelForCausalLM
+
+    try:
+        source = str(base or _default_base(spec))
+        tokenizer = load_tokenizer(source)
+        return AutoModelForCausalLM.from_pretrained(source, **options), tokenizer
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(
+            f"transformers cannot load {base or spec.name}: {_first_line(error)}",
+            "Give a folder with config.json and the weights, or a hub id that can be reached.",
+        ) from error
+
+
+def _best_device() -> str:
+    import torch
+
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _four_bits(torch: Any, device: str) -> Any:
+def _four_bits(device: str) -> Any:
+    """transformers' configuration of weights in 4 bits. Raises: ModelError without CUDA."""
+    import torch
     from transformers import BitsAndBytesConfig
 
     if device != "cuda":
         raise ModelError(
             f"Weights in 4 bits need a CUDA GPU, and this would run on: {device}.",
-            "Leave 4 bits out, or use the gguf backend, which runs 4-bit weights on a CPU.",
+            "Leave out --four-bit, or use the gguf backend, which runs 4-bit weights on a CPU.",
         )
     return BitsAndBytesConfig(
         load_in_4bit=True,
@@ -358,7 +389,7 @@ def _with_adapter(model: Any, adapter: Path, merge: bool) -> Any:
             f"The adapter in {adapter} does not fit the weights: {_first_line(error)}",
             "It must have been trained on the same base model.",
         ) from error
-    # Into 4-bit weights an adapter cannot be merged without loss.
+    # An adapter cannot be merged into 4-bit weights without loss.
     return adapted.merge_and_unload() if merge else adapted
 
 
@@ -374,10 +405,10 @@ def _default_base(spec: ModelSpec) -> str | Path:
 
 
 def transformers_folder(gguf: Path, cache: Path) -> Path:
-    """`gguf` as a folder that transformers loads: dequantised to bfloat16 and kept in
-    `cache`. The first time takes 50 s for 0.5B; twice the number of weights in bytes.
+    """The folder in `cache` with the weights of `gguf` in bfloat16, as transformers loads them.
 
-    Raises: OSError, ValueError, as transformers does.
+    Made at the first use, which takes 50 s for 0.5B; its size in bytes is twice the number of
+    weights. Raises: OSError, ValueError, as transformers does.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
@@ -404,10 +435,10 @@ def transformers_folder(gguf: Path, cache: Path) -> Path:
 
 
 def load_tokenizer(source: str | Path) -> Any:
-    """transformers' tokenizer of a folder or hub id, giving the ids that llama.cpp gives.
+    """transformers' tokenizer of a folder or hub id, with the token ids of llama.cpp.
 
-    Qwen's brings a normaliser (NFC) that llama.cpp does not have. Stored values must reach
-    the model as they are, or its SQL would not find them; so it is taken out.
+    Qwen's has a normaliser (NFC) that llama.cpp lacks. It is removed: stored values must reach
+    the model unchanged, or its SQL would not find them.
     """
     from tokenizers.normalizers import NFC
     from transformers import AutoTokenizer

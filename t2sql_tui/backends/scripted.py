@@ -1,4 +1,4 @@
-"""Canned replies behind the Backend interface: for tests, and to try the screen."""
+"""Canned replies behind the Backend interface, for tests and to try the screen."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum, auto
 
 from t2sql_tui.core.types import (
     Candidate,
     Constraint,
+    Finish,
     Generation,
     GenerationSettings,
     ModelSpec,
@@ -19,21 +21,30 @@ from t2sql_tui.core.types import (
     ShouldStop,
 )
 
-#: A reply that never ends by itself; only `should_stop` or `max_tokens` ends it.
-FOREVER = object()
 
-#: Text; several texts (one per candidate); text made from the prompt; an exception to
-#: raise; or FOREVER. "" is a model that says nothing.
-Reply = str | Sequence[str] | Callable[[Prompt], str] | Exception | object
+class Forever(Enum):
+    """The type of `FOREVER`."""
+
+    FOREVER = auto()
+
+
+#: A reply that never ends by itself; only `should_stop` or `max_tokens` ends it.
+FOREVER = Forever.FOREVER
+
+#: Text; several texts (one for each candidate); an exception to raise; or FOREVER.
+#: "" is a model that writes nothing.
+Fixed = str | Sequence[str] | Exception | Forever
+#: A fixed reply, or one that is made from the prompt.
+Reply = Fixed | Callable[[Prompt], str]
 
 
 class ScriptedBackend:
     """Answers from `replies`, without a model.
 
-    A sequence is used up in order and its last reply then repeats. A mapping is looked up
-    by text that the prompt's suffix contains (the question); the key "" is for the rest.
-    `delay` is the pause in seconds before every word, `load_seconds` how long the
-    constructor takes, as a real model would. `prompts` and `warmed` record the calls.
+    A sequence is used in order; its last reply then repeats. The keys of a mapping are looked
+    for in the suffix of the prompt (the question); the key "" is for all others. `delay` is
+    the pause before every word and `load_seconds` the time that the constructor takes, as a
+    real model would, both in seconds. `prompts` and `warmed` record the calls.
     """
 
     def __init__(
@@ -57,9 +68,11 @@ class ScriptedBackend:
                 on_progress(done + 1, 10)
 
     def count_tokens(self, text: str) -> int:
+        """Number of words."""
         return len(_words(text))
 
     def warm(self, prefix: str, should_stop: ShouldStop | None = None) -> None:
+        """Records the prefix."""
         self.warmed.append(prefix)
 
     def generate(
@@ -70,6 +83,7 @@ class ScriptedBackend:
         should_stop: ShouldStop | None = None,
         constraint: Constraint | None = None,
     ) -> Generation:
+        """The reply to the prompt, word by word. `constraint` is ignored."""
         with self._lock:
             return self._generate(prompt, settings, on_text, should_stop)
 
@@ -85,23 +99,21 @@ class ScriptedBackend:
         self.prompts.append(prompt)
         if isinstance(reply, Exception):
             raise reply
-        texts = (reply,) if isinstance(reply, str) or reply is FOREVER else tuple(reply)
-        words = ["word "] * settings.max_tokens if reply is FOREVER else _words(texts[0])
-        finish = "length" if len(words) >= settings.max_tokens else "stop"
-        said: list[str] = []
+        words, others, pause = self._script(reply, settings.max_tokens)
+        finish: Finish = "length" if len(words) >= settings.max_tokens else "stop"
+        written: list[str] = []
         for word in words[: settings.max_tokens]:
-            # Forever means until somebody stops it, however fast this machine is.
-            time.sleep(max(self._delay, 0.001 if reply is FOREVER else 0.0))
+            time.sleep(pause)
             if should_stop and should_stop():
                 finish = "cancelled"
                 break
-            said.append(word)
+            written.append(word)
             if on_text:
                 on_text(word)
-        candidates = [Candidate("".join(said), logprob=0.0, tokens=len(said))]
+        candidates = [Candidate("".join(written), logprob=0.0, tokens=len(written))]
         candidates += [
-            Candidate(text, logprob=-float(place), tokens=len(_words(text)))
-            for place, text in enumerate(texts[1 : settings.candidates], 1)
+            Candidate(text, logprob=-float(rank), tokens=len(_words(text)))
+            for rank, text in enumerate(others[: settings.candidates - 1], 1)
         ]
         return Generation(
             prompt,
@@ -114,10 +126,20 @@ class ScriptedBackend:
             finish=finish,
         )
 
-    def close(self) -> None:
-        pass
+    def _script(
+        self, reply: str | Sequence[str] | Forever, max_tokens: int
+    ) -> tuple[list[str], list[str], float]:
+        """The words of the first candidate, the texts of the others, and the pause in seconds."""
+        if isinstance(reply, Forever):
+            # Forever means until somebody stops it, however fast this machine is.
+            return ["word "] * max_tokens, [], max(self._delay, 0.001)
+        first, *others = (reply,) if isinstance(reply, str) else reply
+        return _words(first), others, self._delay
 
-    def _reply_to(self, prompt: Prompt) -> Reply:
+    def close(self) -> None:
+        """Does nothing: there is no model."""
+
+    def _reply_to(self, prompt: Prompt) -> Fixed:
         if isinstance(self._replies, Mapping):
             key = next((k for k in self._replies if k and k in prompt.suffix), "")
             reply = self._replies.get(key, "")
@@ -127,5 +149,5 @@ class ScriptedBackend:
 
 
 def _words(text: str) -> list[str]:
-    """Cut so that joining gives the text back."""
+    """The words of the text with the space around them; joined, they are the text."""
     return re.findall(r"\s*\S+\s*$|\s*\S+|\s+", text)

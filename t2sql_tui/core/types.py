@@ -262,6 +262,10 @@ class Candidate:
     rewrites: tuple[str, ...] = ()
 
 
+#: How an answer ended: by itself, at the maximum number of tokens, or by `should_stop`.
+Finish = Literal["stop", "length", "cancelled"]
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     """What came back for one prompt. Times are in seconds.
@@ -278,7 +282,7 @@ class Generation:
     completion_tokens: int = 0
     first_token_seconds: float = 0.0
     seconds: float = 0.0
-    finish: Literal["stop", "length", "cancelled"] = "stop"
+    finish: Finish = "stop"
 
 
 OnText = Callable[[str], None]

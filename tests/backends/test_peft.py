@@ -107,7 +107,7 @@ def test_branches_do_not_see_each_other(backends):
     tokens = gguf.tokenize(PROMPT.prefix)
 
     def begin_gguf():
-        gguf._cut(0)
+        gguf._truncate(0)
         gguf._evaluate(tokens, None)
         return gguf._new_evaluate()
 

@@ -122,17 +122,14 @@ def _spec_of_adapter(folder: Path) -> ModelSpec:
     else:  # transformers' own: a folder or a hub id, for the peft backend
         base = ModelSpec(info.base, base=info.base)
     folder = folder.resolve()
-    wanted = {
-        "prompt_version": info.prompt_version,
-        "chat_format": info.chat_format,
-        "sha256": base.sha256 or info.base_sha256,
-        "licence": info.licence,
-    }
     return replace(
         base,
         name=folder.parent.name if folder.name == "adapter" else folder.name,
         adapter=folder,
-        **{key: text for key, text in wanted.items() if text},
+        prompt_version=info.prompt_version or base.prompt_version,
+        chat_format=info.chat_format or base.chat_format,
+        sha256=base.sha256 or info.base_sha256,
+        licence=info.licence or base.licence,
     )
 
 
