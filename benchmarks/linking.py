@@ -26,7 +26,7 @@ from benchmarks.provenance import provenance
 from benchmarks.results import percentile, share
 from benchmarks.suites import cache_folder, data_folder, load_suite
 from t2sql_tui.core.database.database import Database, open_database
-from t2sql_tui.core.database.schema import quote
+from t2sql_tui.core.identifiers import quoted
 from t2sql_tui.core.prompting.prompt import build_prompt
 from t2sql_tui.core.prompting.schema_linking import (
     FIRST_PASS_WEIGHTS,
@@ -335,10 +335,10 @@ def merge(
         for table in tables:
             connection.execute(_create(database, table, names))
             if database in files:
-                columns = ", ".join(quote(column.name) for column in table.columns)
+                columns = ", ".join(quoted(column.name) for column in table.columns)
                 connection.execute(
-                    f"INSERT INTO main.{quote(names[database, table.name.lower()])} ({columns}) "
-                    f"SELECT {columns} FROM source.{quote(table.name)}"
+                    f"INSERT INTO main.{quoted(names[database, table.name.lower()])} ({columns}) "
+                    f"SELECT {columns} FROM source.{quoted(table.name)}"
                 )
         connection.execute("COMMIT")
         if database in files:
@@ -348,18 +348,18 @@ def merge(
 
 
 def _create(database: str, table: Table, names: Names) -> str:
-    parts = [f"{quote(column.name)} {column.type}" for column in table.columns]
+    parts = [f"{quoted(column.name)} {column.type}" for column in table.columns]
     key = sorted((c for c in table.columns if c.primary_key), key=lambda c: c.primary_key)
     if key:
-        parts.append(f"PRIMARY KEY ({', '.join(quote(column.name) for column in key)})")
+        parts.append(f"PRIMARY KEY ({', '.join(quoted(column.name) for column in key)})")
     for link in table.foreign_keys:
         if not link.inferred:
             parts.append(
-                f"FOREIGN KEY ({', '.join(map(quote, link.columns))}) REFERENCES "
-                f"{quote(names[database, link.table.lower()])} "
-                f"({', '.join(map(quote, link.ref_columns))})"
+                f"FOREIGN KEY ({', '.join(map(quoted, link.columns))}) REFERENCES "
+                f"{quoted(names[database, link.table.lower()])} "
+                f"({', '.join(map(quoted, link.ref_columns))})"
             )
-    return f"CREATE TABLE main.{quote(names[database, table.name.lower()])} ({', '.join(parts)})"
+    return f"CREATE TABLE main.{quoted(names[database, table.name.lower()])} ({', '.join(parts)})"
 
 
 def tables_of_file(path: Path) -> tuple[Table, ...]:

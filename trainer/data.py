@@ -159,7 +159,7 @@ def _bird_text(root: Path) -> Dataset:
 
 def _build_empty(entry: dict[str, Any], target: Path) -> None:
     """An empty database with the tables, types and keys of one entry of tables.json."""
-    from t2sql_tui.core.database.schema import quote
+    from t2sql_tui.core.identifiers import quoted
 
     names = entry["table_names_original"]
     columns = entry["column_names_original"]
@@ -170,20 +170,20 @@ def _build_empty(entry: dict[str, Any], target: Path) -> None:
     with closing(sqlite3.connect(part)) as connection:
         for number, name in enumerate(names):
             lines = [
-                f"{quote(column)} {kind.upper()}"
+                f"{quoted(column)} {kind.upper()}"
                 for (owner, column), kind in zip(columns, entry["column_types"], strict=True)
                 if owner == number
             ]
             for key in keys:
                 if columns[key[0]][0] == number:
-                    lines.append(f"PRIMARY KEY ({', '.join(quote(columns[k][1]) for k in key)})")
+                    lines.append(f"PRIMARY KEY ({', '.join(quoted(columns[k][1]) for k in key)})")
             for source, to in entry["foreign_keys"]:
                 if columns[source][0] == number:
                     lines.append(
-                        f"FOREIGN KEY ({quote(columns[source][1])}) REFERENCES "
-                        f"{quote(names[columns[to][0]])} ({quote(columns[to][1])})"
+                        f"FOREIGN KEY ({quoted(columns[source][1])}) REFERENCES "
+                        f"{quoted(names[columns[to][0]])} ({quoted(columns[to][1])})"
                     )
-            connection.execute(f"CREATE TABLE {quote(name)} ({', '.join(lines)})")
+            connection.execute(f"CREATE TABLE {quoted(name)} ({', '.join(lines)})")
         connection.commit()
     part.rename(target)
 

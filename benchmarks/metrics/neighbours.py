@@ -19,7 +19,7 @@ from typing import Any
 from sqlglot import exp
 
 from benchmarks.metrics.trees import comparisons, joined_pairs, parsed, resolve_columns
-from t2sql_tui.core.database.schema import quote
+from t2sql_tui.core.identifiers import quoted
 from t2sql_tui.core.types import Column, Schema, Table
 
 _ROWS = (20, 150)  # rows of a table, if the original has enough
@@ -49,7 +49,7 @@ class Draft:
         self.tables = [table for table in schema.tables if table.kind == "table"]
         self.rows = {table.name: _sample(connection, table) for table in self.tables}
         self.counts = {
-            table.name: connection.execute(f"SELECT count(*) FROM {quote(table.name)}").fetchone()[
+            table.name: connection.execute(f"SELECT count(*) FROM {quoted(table.name)}").fetchone()[
                 0
             ]
             for table in self.tables
@@ -127,12 +127,12 @@ class Draft:
                     continue
                 rows = self._draw(table, stored, columns, focus, random)
                 slots = ", ".join("?" * len(stored))
-                names = ", ".join(quote(column.name) for column in stored)
-                insert = f"INSERT INTO {quote(table.name)} ({names}) VALUES ({slots})"
+                names = ", ".join(quoted(column.name) for column in stored)
+                insert = f"INSERT INTO {quoted(table.name)} ({names}) VALUES ({slots})"
                 for row in rows:
                     with suppress(sqlite3.IntegrityError):  # a CHECK, a key of several columns
                         connection.execute(insert, row)
-                kept = connection.execute(f"SELECT {names} FROM {quote(table.name)}").fetchall()
+                kept = connection.execute(f"SELECT {names} FROM {quoted(table.name)}").fetchall()
                 for place, column in enumerate(stored):
                     columns[table.name.lower(), column.name.lower()] = [
                         row[place] for row in kept if row[place] is not None
@@ -261,12 +261,12 @@ def _split(name: str) -> _Name:
 
 def _sample(connection: sqlite3.Connection, table: Table) -> list[tuple[Any, ...]]:
     """Rows from all over the table, or its beginning if it is large; always the same."""
-    columns = ", ".join(quote(column.name) for column in _stored(table))
+    columns = ", ".join(quoted(column.name) for column in _stored(table))
     if not columns:
         return []
-    (count,) = connection.execute(f"SELECT count(*) FROM {quote(table.name)}").fetchone()
+    (count,) = connection.execute(f"SELECT count(*) FROM {quoted(table.name)}").fetchone()
     step = max(1, min(count, _READ) // _POOL)
-    rows = connection.execute(f"SELECT {columns} FROM {quote(table.name)} LIMIT {_READ}")
+    rows = connection.execute(f"SELECT {columns} FROM {quoted(table.name)} LIMIT {_READ}")
     return [row for number, row in enumerate(rows) if number % step == 0]
 
 
@@ -279,8 +279,8 @@ def _unique_columns(connection: sqlite3.Connection, table: Table) -> Iterator[st
     key = [column.name for column in table.columns if column.primary_key]
     if len(key) == 1:
         yield key[0].lower()
-    for _, index, unique, *_ in connection.execute(f"PRAGMA index_list({quote(table.name)})"):
-        names = [row[2] for row in connection.execute(f"PRAGMA index_info({quote(index)})")]
+    for _, index, unique, *_ in connection.execute(f"PRAGMA index_list({quoted(table.name)})"):
+        names = [row[2] for row in connection.execute(f"PRAGMA index_info({quoted(index)})")]
         if unique and len(names) == 1 and names[0] is not None:
             yield names[0].lower()
 

@@ -31,9 +31,10 @@ from benchmarks.metrics.execution import Rows, same_result
 from benchmarks.metrics.mutants import mutants
 from benchmarks.metrics.neighbours import Draft
 from benchmarks.metrics.trees import parsed
-from t2sql_tui.core.database.database import connect, open_database
-from t2sql_tui.core.database.schema import quote
+from t2sql_tui.core.database.connection import connect
+from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.errors import DatabaseError
+from t2sql_tui.core.identifiers import quoted
 
 __test__ = False  # pytest: no tests in here, whatever the name
 
@@ -203,10 +204,10 @@ def _shuffled(sql: str) -> str:
     defined = {cte.alias_or_name.lower() for cte in tree.find_all(exp.CTE)}
     for table in list(tree.find_all(exp.Table)):
         if table.name.lower() not in defined:
-            alias = quote(table.alias_or_name)
+            alias = quoted(table.alias_or_name)
             table.replace(
                 parse_one(
-                    f"SELECT * FROM (SELECT * FROM {quote(table.name)}"
+                    f"SELECT * FROM (SELECT * FROM {quoted(table.name)}"
                     f" ORDER BY any_order() LIMIT -1) AS {alias}",
                     read="sqlite",
                 )

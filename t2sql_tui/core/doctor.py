@@ -17,9 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from t2sql_tui.core.database.database import Database, connect, is_allowed, open_database
-from t2sql_tui.core.database.schema import quote
+from t2sql_tui.core.database.authorizer import is_allowed
+from t2sql_tui.core.database.connection import connect
+from t2sql_tui.core.database.database import Database, open_database
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
+from t2sql_tui.core.identifiers import quoted
 from t2sql_tui.core.sql.check import check
 from t2sql_tui.core.types import Limits, Rejection
 
@@ -97,7 +99,7 @@ def _attacks(database: Database) -> list[str]:
     """Statements that would change something, on a table of the file where it has one."""
     out = str(database.path.with_name("loot"))
     name = next((t.name for t in database.schema.tables if t.kind == "table"), "sqlite_schema")
-    table = quote(name)
+    table = quoted(name)
     return [
         f"DELETE FROM {table}",
         f"WITH x AS (SELECT 1) DELETE FROM {table}",

@@ -23,4 +23,9 @@ def quote_identifier(name: str) -> str:
     """`name` as it can stand in a SQL statement: bare where SQLite takes it bare, else "quoted"."""
     if _PLAIN.match(name) and name.lower() not in _RESERVED:
         return name
+    return quoted(name)
+
+
+def quoted(name: str) -> str:
+    """`name` in double quotes, whether it needs them or not: `it"s` becomes `"it""s"`."""
     return '"' + name.replace('"', '""') + '"'

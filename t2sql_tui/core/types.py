@@ -374,13 +374,17 @@ class Limits:
     bytes: int = 64 * 1024 * 1024
 
 
+#: Which limit cut a result; "" for a whole one.
+Truncation = Literal["", "rows", "bytes"]
+
+
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """`truncated` is "" for a whole result, else which limit cut it: "rows", "bytes"."""
+    """The rows of a query. `elapsed` is in seconds."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
-    truncated: Literal["", "rows", "bytes"] = ""
+    truncated: Truncation = ""
     elapsed: float = 0.0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from t2sql_tui.core import doctor
-from t2sql_tui.core.database import database
+from t2sql_tui.core.database import connection, database
 from t2sql_tui.core.doctor import run_doctor
 from t2sql_tui.core.errors import DatabaseError
 
@@ -61,7 +61,7 @@ def test_no_file(tmp_path: Path) -> None:
 
 
 def test_an_authorizer_that_allows_all_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (database, doctor):
+    for module in (connection, doctor):
         monkeypatch.setattr(module, "is_allowed", lambda *told: True)
     failed = {check.name for check in run_doctor(path) if not check.ok}
     assert {"Writes are refused", "Authorizer, alone", "Nothing written"} <= failed

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from t2sql_tui.core.database.database import open_database
-from t2sql_tui.core.database.schema import quote
 from t2sql_tui.core.english import plural_noun, singular_noun
-from t2sql_tui.core.identifiers import quote_identifier
+from t2sql_tui.core.identifiers import quote_identifier, quoted
 from t2sql_tui.core.types import Schema, Table
 from trainer.synthesis import vocabulary
 from trainer.synthesis.dates import FORMS, stored
@@ -163,7 +162,7 @@ def _profiled(
         spoken = words.get((table.name.lower(), column.name.lower()), "").removeprefix(f"{one} ")
         if column.name in links or not spoken.replace(" ", "").isalpha() or len(spoken) < 3:
             continue
-        read = f"SELECT {quote(column.name)} FROM {quote(table.name)}"
+        read = f"SELECT {quoted(column.name)} FROM {quoted(table.name)}"
         values = [value for (value,) in connection.execute(read)]
         distinct = set(values)
         texts = all(
@@ -311,14 +310,14 @@ class _Builder:
             if {field.name.lower(), field.words} & known:
                 continue
             self.connection.execute(
-                f"ALTER TABLE {quote(thing.table)} ADD COLUMN {quote(field.name)} "
+                f"ALTER TABLE {quoted(thing.table)} ADD COLUMN {quoted(field.name)} "
                 f"{self._declared(field)}"
             )
             for (row,) in self.connection.execute(
-                f"SELECT rowid FROM {quote(thing.table)} ORDER BY rowid"
+                f"SELECT rowid FROM {quoted(thing.table)} ORDER BY rowid"
             ).fetchall():
                 self.connection.execute(
-                    f"UPDATE {quote(thing.table)} SET {quote(field.name)} = ? WHERE rowid = ?",
+                    f"UPDATE {quoted(thing.table)} SET {quoted(field.name)} = ? WHERE rowid = ?",
                     (self._value(field), row),
                 )
             added.append(field)
@@ -431,26 +430,26 @@ class _Builder:
     def _create(self, entity: Entity) -> None:
         parent = entity.parent
         assert parent
-        lines = [f"{quote(entity.key)} INTEGER PRIMARY KEY"]
+        lines = [f"{quoted(entity.key)} INTEGER PRIMARY KEY"]
         kind = self.connection.execute(
             "SELECT type FROM pragma_table_info(?) WHERE name = ?", (parent.table, parent.key)
         ).fetchone()[0]
-        lines += [f"{quote(f.name)} TEXT" for f in entity.label]
-        lines.append(f"{quote(entity.link)} {kind}")
-        lines += [f"{quote(f.name)} {self._declared(f)}" for f in entity.fields]
+        lines += [f"{quoted(f.name)} TEXT" for f in entity.label]
+        lines.append(f"{quoted(entity.link)} {kind}")
+        lines += [f"{quoted(f.name)} {self._declared(f)}" for f in entity.fields]
         lines.append(
-            f"FOREIGN KEY ({quote(entity.link)}) REFERENCES {quote(parent.table)} "
-            f"({quote(parent.key)})"
+            f"FOREIGN KEY ({quoted(entity.link)}) REFERENCES {quoted(parent.table)} "
+            f"({quoted(parent.key)})"
         )
-        self.connection.execute(f"CREATE TABLE {quote(entity.table)} ({', '.join(lines)})")
+        self.connection.execute(f"CREATE TABLE {quoted(entity.table)} ({', '.join(lines)})")
 
     def _keys(self, entity: Entity) -> list[Any]:
-        read = f"SELECT {quote(entity.key)} FROM {quote(entity.table)} ORDER BY rowid"
+        read = f"SELECT {quoted(entity.key)} FROM {quoted(entity.table)} ORDER BY rowid"
         return [key for (key,) in self.connection.execute(read)]
 
     def _insert(self, table: str, row: dict[str, Any]) -> None:
         self.connection.execute(
-            f"INSERT INTO {quote(table)} ({', '.join(map(quote, row))}) VALUES "
+            f"INSERT INTO {quoted(table)} ({', '.join(map(quoted, row))}) VALUES "
             f"({', '.join('?' * len(row))})",
             tuple(row.values()),
         )
@@ -465,8 +464,8 @@ class _Builder:
         name = self.name(f"{word} {event.many}")
         columns = [event.label[0].name, event.link, *(f.name for f in event.of("date", "money"))]
         self.connection.execute(
-            f"CREATE VIEW {quote(name)} AS SELECT {', '.join(map(quote, columns))} FROM "
-            f"{quote(event.table)} WHERE {quote(ended.name)} IS NULL"
+            f"CREATE VIEW {quoted(name)} AS SELECT {', '.join(map(quoted, columns))} FROM "
+            f"{quoted(event.table)} WHERE {quoted(ended.name)} IS NULL"
         )
         return replace(event, view=(name, word))
 

@@ -17,6 +17,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from t2sql_tui.core.english import VAGUE_KEY_NAMES, possible_singulars
+from t2sql_tui.core.identifiers import quoted
 from t2sql_tui.core.types import Column, ForeignKey, Schema, Table
 
 SAMPLES = 5  # per column
@@ -42,11 +43,6 @@ def read_schema(connection: sqlite3.Connection) -> Schema:
     tables = _with_samples(connection, tables)
     tables = _with_row_counts(connection, tables)
     return Schema(tuple(tables), _fingerprint(tables))
-
-
-def quote(name: str) -> str:
-    """A name as a SQL identifier: `it"s` becomes `"it""s"`."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 # --- tables and columns -----------------------------------------------------------
@@ -266,8 +262,8 @@ def _first_rows(
     connection: sqlite3.Connection, table: Table, columns: Sequence[Column], rows: int
 ) -> Iterator[tuple[object, ...]]:
     size = 0
-    names = ", ".join(quote(column.name) for column in columns)
-    for row in connection.execute(f"SELECT {names} FROM {quote(table.name)} LIMIT {rows}"):
+    names = ", ".join(quoted(column.name) for column in columns)
+    for row in connection.execute(f"SELECT {names} FROM {quoted(table.name)} LIMIT {rows}"):
         yield row
         size += sum(len(cell) for cell in row if isinstance(cell, (str, bytes)))
         if size > SAMPLE_TABLE_BYTES:
@@ -311,7 +307,7 @@ def _with_row_counts(connection: sqlite3.Connection, tables: list[Table]) -> lis
         for name in sorted(plain, key=lambda name: likely[name]):
             # Not a bare count(*): that is one long step which nothing can stop.
             (counts[name],) = connection.execute(
-                f"SELECT count(*) FROM (SELECT 1 FROM {quote(name)} LIMIT -1)"
+                f"SELECT count(*) FROM (SELECT 1 FROM {quoted(name)} LIMIT -1)"
             ).fetchone()
     except sqlite3.Error:
         pass  # out of time, or a damaged page: the other counts stay unknown
@@ -322,7 +318,7 @@ def _with_row_counts(connection: sqlite3.Connection, tables: list[Table]) -> lis
 
 def _highest_rowid(connection: sqlite3.Connection, name: str) -> int:
     try:
-        (highest,) = connection.execute(f"SELECT max(rowid) FROM {quote(name)}").fetchone()
+        (highest,) = connection.execute(f"SELECT max(rowid) FROM {quoted(name)}").fetchone()
     except sqlite3.OperationalError:  # WITHOUT ROWID
         return 0
     return highest if isinstance(highest, int) else 0

@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from t2sql_tui.core.database.limits import SQL_BYTES
 from t2sql_tui.core.sql.lexer import split_statements
 from t2sql_tui.core.sql.tree import parse, scopes
 from t2sql_tui.core.types import (
@@ -41,6 +42,8 @@ def check(sql: str, database: Database) -> CheckedQuery | Rejection:
     Semicolons and comments around the statement are dropped. Raises: DatabaseError where
     the file itself cannot be read.
     """
+    if len(sql) > SQL_BYTES:  # SQLite would say so, after seconds spent in splitting megabytes
+        return _reject(sql, "other", f"The SQL is too long: more than {SQL_BYTES:,} characters.")
     statements = split_statements(sql)
     if not statements:
         return _reject(sql, "empty", "There is no SQL here.")
@@ -192,7 +195,7 @@ def _unknown_table(name: str, schema: Schema) -> Problem:
 
 
 def _unknown_function(name: str) -> Problem:
-    from t2sql_tui.core.database.database import FUNCTIONS
+    from t2sql_tui.core.database.authorizer import FUNCTIONS
 
     instead = {
         "year": "strftime('%Y', x)",

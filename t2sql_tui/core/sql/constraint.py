@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from t2sql_tui.core.database.database import FUNCTIONS, TABLE_FUNCTIONS
+from t2sql_tui.core.database.authorizer import FUNCTIONS, TABLE_FUNCTIONS
 from t2sql_tui.core.sql.prefix import ConstraintViolation, KnownNames, PrefixReader
 from t2sql_tui.core.types import Schema
 

@@ -151,7 +151,7 @@ def check_alone(path: Path):
 
 def read_only_alone(path: Path):
     """Lock 1, on statements that would change something: none has an authorizer."""
-    from t2sql_tui.core.database.database import connect
+    from t2sql_tui.core.database.connection import connect
 
     def attempt(kind: str, sql: str) -> str | None:
         if kind != "refused":
@@ -165,7 +165,7 @@ def read_only_alone(path: Path):
 
 def authorizer_alone(path: Path):
     """Lock 2, on a connection that could write."""
-    from t2sql_tui.core.database.database import is_allowed
+    from t2sql_tui.core.database.authorizer import is_allowed
 
     connection = sqlite3.connect(path, isolation_level=None)
     connection.set_authorizer(
@@ -180,7 +180,7 @@ def authorizer_alone(path: Path):
 
 def watch_alone(path: Path):
     """Lock 3, on a connection without any other."""
-    from t2sql_tui.core.database.database import Watch
+    from t2sql_tui.core.database.watch import Watch
 
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
@@ -197,7 +197,8 @@ def watch_alone(path: Path):
 
 def bounds_alone(path: Path):
     """Lock 4: the bounds of the connection and of fetch, without authorizer or clock."""
-    from t2sql_tui.core.database.database import _value_bytes, connect, fetch
+    from t2sql_tui.core.database.connection import connect
+    from t2sql_tui.core.database.limits import fetch, value_bytes
     from t2sql_tui.core.types import Limits
 
     connection = connect(path.as_uri())
@@ -207,7 +208,7 @@ def bounds_alone(path: Path):
             return None  # the others would run for ever: they need the clock
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 64 << 20)
         try:
-            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _value_bytes(connection, sql))
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, value_bytes(connection, sql))
             rows, _ = fetch(connection.execute(sql), Limits())
             return f"rows: {len(rows)}"
         except (sqlite3.Error, MemoryError) as error:

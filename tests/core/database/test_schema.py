@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from t2sql_tui.core.database import schema as reader
-from t2sql_tui.core.database.database import connect
-from t2sql_tui.core.database.schema import affinity, quote, read_schema
+from t2sql_tui.core.database.connection import connect
+from t2sql_tui.core.database.schema import affinity, read_schema
+from t2sql_tui.core.identifiers import quoted
 from t2sql_tui.core.types import ForeignKey, Schema
 
 
@@ -113,7 +114,7 @@ def test_generated_columns(path: Path) -> None:
     ],
 )
 def test_any_name(path: Path, name: str) -> None:
-    q = quote(name)
+    q = quoted(name)
     table = f"CREATE TABLE {q} ({q} TEXT, b REFERENCES {q} ({q}))"
     schema = schema_of(path, f"{table}; INSERT INTO {q} VALUES ('v', 1);")
     (table,) = schema.tables

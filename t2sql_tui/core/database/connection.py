@@ -1,0 +1,245 @@
+"""Lock 1, read-only connections, and the connection that stands behind all four locks.
+
+Nothing is created beside the file. SQLite would make `-wal` and `-shm` there when it reads a
+WAL database, even read-only; `SourceFile` says how that is avoided.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from t2sql_tui.core.database.authorizer import TABLE_FUNCTIONS, is_allowed
+from t2sql_tui.core.database.diagnose import explained
+from t2sql_tui.core.database.limits import (
+    BUSY_SECONDS,
+    COPY_BYTES,
+    HEAP_BYTES,
+    LIKE_PATTERN_BYTES,
+    SQL_BYTES,
+)
+from t2sql_tui.core.database.watch import Watch
+from t2sql_tui.core.errors import DatabaseError
+from t2sql_tui.core.identifiers import quoted
+from t2sql_tui.core.types import ShouldStop
+
+
+class SourceFile:
+    """How to reach the file without leaving anything beside it.
+
+    - Rollback-journal databases: `mode=ro`. SQLite creates nothing.
+    - WAL databases that nobody has open (no `-wal` with content, no `-shm`):
+      `immutable=1`, for `mode=ro` alone would create both files. The stamp tells if
+      someone started to write meanwhile.
+    - WAL databases in use (`-wal` and `-shm` are there): `mode=ro` joins them, and leaves
+      as soon as the statement has ended so that the owner can tidy up.
+    - A `-wal` with content but no `-shm` (a crash, or a copied pair): a private copy is
+      read, for SQLite would have to create the `-shm`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._copy: tuple[object, tempfile.TemporaryDirectory[str]] | None = None
+        self._copy_lock = threading.Lock()
+
+    def stamp(self) -> tuple[object, ...]:
+        """Changes whenever the file or its write-ahead log does."""
+        return tuple(_stat(Path(f"{self.path}{end}")) for end in ("", "-wal"))
+
+    def locate(self) -> tuple[str, str]:
+        """(URI, kind): kind is "file", "immutable", "joined" or "copy"."""
+        base = self.path.as_uri() + "?mode=ro"
+        if not _is_wal(self.path):
+            return base, "file"
+        wal = _stat(Path(f"{self.path}-wal"))
+        if wal and os.path.exists(f"{self.path}-shm"):
+            return base, "joined"
+        if not wal or wal[0] == 0:
+            return base + "&immutable=1", "immutable"
+        return self._copied().as_uri() + "?mode=ro", "copy"
+
+    def _copied(self) -> Path:
+        with self._copy_lock:
+            stamp = self.stamp()
+            if self._copy is None or self._copy[0] != stamp:
+                folder = tempfile.TemporaryDirectory(prefix="t2sql-")
+                size = sum(os.path.getsize(f"{self.path}{end}") for end in ("", "-wal"))
+                if size > min(COPY_BYTES, shutil.disk_usage(folder.name).free // 2):
+                    folder.cleanup()
+                    raise DatabaseError(
+                        f"{self.path} has changes in its -wal file that were never merged, and "
+                        "is too large to be copied for reading.",
+                        f"Merge them once: sqlite3 '{self.path}' 'PRAGMA wal_checkpoint'",
+                    )
+                for end in ("", "-wal"):
+                    shutil.copyfile(f"{self.path}{end}", Path(folder.name, f"copy.sqlite{end}"))
+                self._forget_copy()
+                self._copy = (stamp, folder)
+            return Path(self._copy[1].name, "copy.sqlite")
+
+    def _forget_copy(self) -> None:
+        if self._copy is not None:
+            self._copy[1].cleanup()
+            self._copy = None
+
+    def close(self) -> None:
+        """Delete the private copy, if one was made."""
+        with self._copy_lock:
+            self._forget_copy()
+
+
+def _stat(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+def _is_wal(path: Path) -> bool:
+    """Bytes 18 and 19 of the header are 2 in WAL mode (https://sqlite.org/fileformat.html)."""
+    with path.open("rb") as file:
+        return file.read(20)[18:20] == b"\x02\x02"
+
+
+# Bytes that are not UTF-8 become U+FFFD: visible, printable, and never an exception.
+_decode = functools.partial(str, encoding="utf-8", errors="replace")
+
+
+def connect(uri: str) -> sqlite3.Connection:
+    """Lock 1 and the settings that every connection of ours shares.
+
+    Settings are made here because no PRAGMA passes the authorizer later.
+    """
+    connection = sqlite3.connect(
+        uri,
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,  # no BEGIN of Python's own
+        check_same_thread=False,  # each connection has a lock of its own
+        cached_statements=0,  # the authorizer must see every statement anew
+    )
+    try:
+        connection.text_factory = _decode
+        for pragma in (
+            "query_only = ON",
+            "trusted_schema = OFF",  # no side effects from a view in a hostile file
+            "cell_size_check = ON",
+            "mmap_size = 0",  # a file that shrinks must be an error, not a SIGBUS
+            "cache_size = -16384",
+            f"hard_heap_limit = {HEAP_BYTES}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, SQL_BYTES)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, LIKE_PATTERN_BYTES)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+class GuardedConnection:
+    """One connection behind the locks, for one statement at a time.
+
+    It is opened when first needed and again when the file has changed.
+    """
+
+    def __init__(self, source: SourceFile) -> None:
+        self.source = source
+        self.connection: sqlite3.Connection | None = None
+        self._lock = threading.Lock()
+        self._stamp: tuple[object, ...] = ()
+        self._kind = ""
+        self._closed = False
+        self._watch = Watch(0)
+
+    @contextlib.contextmanager
+    def use(
+        self, seconds: float, should_stop: ShouldStop | None = None, threaded: bool = True
+    ) -> Iterator[tuple[sqlite3.Connection, Watch]]:
+        """The connection for the body of the `with`, at most `seconds` from now."""
+        with self._lock:
+            if self._closed:
+                raise DatabaseError(f"{self.source.path} was closed.", "Open it again.")
+            if self.connection is not None and self._stamp != self.source.stamp():
+                self._close()
+            if self.connection is None:
+                self._open()
+            connection = self.connection
+            assert connection is not None
+            interrupt = connection.interrupt if threaded else None
+            try:
+                with Watch(seconds, should_stop, interrupt) as self._watch:
+                    yield connection, self._watch
+            except MemoryError:
+                self._close()  # SQLite has dropped its schema, virtual tables included
+                raise
+            finally:
+                if self._kind == "joined":
+                    self._close()
+            if self._kind == "immutable" and self._stamp != self.source.stamp():
+                raise DatabaseError(
+                    f"{self.source.path} was changed by another program while it was read.",
+                    "Run the query again.",
+                )
+
+    def _open(self) -> None:
+        self._stamp = self.source.stamp()
+        with explained(self.source.path), contextlib.ExitStack() as undo:
+            uri, self._kind = self.source.locate()
+            connection = connect(uri)
+            undo.callback(connection.close)
+            _touch_virtual_tables(connection)
+            connection.set_progress_handler(lambda: self._watch(), 20_000)
+            connection.set_authorizer(self._authorize)
+            undo.pop_all()
+        self.connection = connection
+
+    def _authorize(self, action: int, first: str | None, second: str | None, *_: object) -> int:
+        # SQLite before 3.41 asks no progress handler while it compiles; but it asks here. (It
+        # expands views without asking: to 65,535 references at most, and within the heap.)
+        if self._watch():
+            return sqlite3.SQLITE_DENY
+        return sqlite3.SQLITE_OK if is_allowed(action, first, second) else sqlite3.SQLITE_DENY
+
+    def interrupt(self) -> None:
+        """Stop what runs, from any thread."""
+        if (connection := self.connection) is not None:
+            with contextlib.suppress(sqlite3.ProgrammingError):  # closed meanwhile
+                connection.interrupt()
+
+    def _close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    def close(self) -> None:
+        """Stop what runs and close the connection for good."""
+        self._closed = True
+        self.interrupt()
+        with self._lock:
+            self._close()
+
+
+def _touch_virtual_tables(connection: sqlite3.Connection) -> None:
+    """Connect every virtual table before the authorizer is set.
+
+    To connect one, SQLite asks to update sqlite_schema, and an R-tree prepares its INSERT
+    and DELETE, even for reading; both would be refused. Nothing runs here: the statements
+    are only prepared. What is not connected here cannot be used later.
+    """
+    found = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'create virtual%'"
+    )
+    for name in (*TABLE_FUNCTIONS, *(name for (name,) in found.fetchall())):
+        with contextlib.suppress(sqlite3.Error):  # a module that this SQLite lacks
+            connection.execute(f"EXPLAIN SELECT 1 FROM {quoted(name)}").close()
