@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from t2sql_tui.core.database.schema import affinity, quote
+from t2sql_tui.core.database.schema import affinity
 from t2sql_tui.core.english import acronym, plain_text, split_words
+from t2sql_tui.core.identifiers import quoted
 
 if TYPE_CHECKING:
     from t2sql_tui.core.database.database import Database
@@ -172,7 +173,7 @@ def _distinct(connection: sqlite3.Connection, table: str, column: str, rows: int
         values += (
             value
             for (value,) in connection.execute(
-                f"SELECT DISTINCT c FROM (SELECT {quote(column)} AS c FROM {quote(table)} "
+                f"SELECT DISTINCT c FROM (SELECT {quoted(column)} AS c FROM {quoted(table)} "
                 f"LIMIT {rows}) WHERE typeof(c) = 'text' AND length(c) <= {VALUE_CHARACTERS} "
                 f"LIMIT {COLUMN_VALUES + 1}"
             )
