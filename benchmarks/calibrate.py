@@ -1,12 +1,14 @@
-"""Fits the confidence that the app states: a logistic regression for P(the rows are right).
+"""The fit of the confidence that the app states: a logistic regression for the probability that
+an answer's rows are right.
 
-On runs over held-out training databases: there the model was not trained, and the suites
-that are for measuring are left untouched.
+It is fitted on runs over held-out training databases, on which the model was not trained; the
+suites that are for measuring are left untouched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
@@ -14,29 +16,33 @@ from tabulate import tabulate
 from benchmarks.datasets import DataError
 from benchmarks.decodings import described
 from benchmarks.metrics.calibration import BINS, calibration
-from benchmarks.runner import predictions_sha256
+from benchmarks.provenance import provenance
+from benchmarks.records import Line
+from benchmarks.run_folder import Run, predictions_sha256, write_json
 from benchmarks.suites import suite_role, suites_for
-from t2sql_tui.core.answers.confidence import probability
-
-Line = Mapping[str, Any]
+from t2sql_tui.core.answers.confidence import confidence_file, probability
+from t2sql_tui.core.models.catalog import load_catalog
 
 #: Half the weight of the squared norm of the (standardised) weights, in nats. Twenty features
 #: are many for 1,668 answers of which 303 are wrong: on databases left out, 100 gives the least
 #: calibration error and Brier score of 3 to 200.
 L2 = 100.0
 
+# What is equal in all runs of one fit, of their identity.
+_OF_THE_MODEL = ("model", "model_sha256", "prompt_version")
 
-def calibrated(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What `core.confidence` needs, how well it holds on databases that it was not fitted on,
-    and what it was fitted on; plain JSON, as confidence.json keeps it.
+
+def calibrated(runs: Sequence[Run]) -> dict[str, Any]:
+    """The fit, how well it holds on databases that it was not fitted on, and what it was fitted
+    on; plain JSON, as confidence.json keeps it for core/answers/confidence.py.
 
     Raises: DataError where the runs are of several models, of a suite that is for measuring,
     without features, or on a single database.
     """
-    first = runs[0]["info"]["identity"]
+    first = runs[0].identity
     for run in runs:
-        _refuse(run, first)
-    lines = [line for run in runs for line in run["lines"]]
+        _refuse_unfit(run, first)
+    lines = [line for run in runs for line in run.lines]
     databases = sorted({line["database"] for line in lines})
     accepted = [line for line in lines if line["accepted"]]
     right = [bool(line["score"]["correct"]) for line in accepted]
@@ -52,50 +58,64 @@ def calibrated(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "out_of_fold_accepted": out_of_fold(accepted),
         "out_of_fold_logprob_alone": out_of_fold(lines, ("logprob",)),
         "fitted_on": {
-            **{key: first.get(key) for key in ("model", "model_sha256", "prompt_version")},
+            **{key: first.get(key) for key in _OF_THE_MODEL},
             "answers": len(lines),
             "databases": len(databases),
             "right": sum(right),
-            "runs": [
-                {
-                    "name": run["name"],
-                    "suite": run["info"]["identity"]["suite"],
-                    "data_sha256": run["info"]["identity"].get("data_sha256"),
-                    "decoding": described(run["info"]["identity"]),
-                    "predictions_sha256": predictions_sha256(run["folder"]),
-                }
-                for run in runs
-            ],
+            "runs": [_origin(run) for run in runs],
         },
     }
 
 
-def _refuse(run: Mapping[str, Any], first: Mapping[str, Any]) -> None:
-    identity = run["info"]["identity"]
+def write_confidence(fitted: Mapping[str, Any], out: Path | None) -> Path:
+    """Writes the fit to `out`, by default to the folder of its model. Returns the file.
+
+    Raises: DataError for a model without a folder.
+    """
+    name = fitted["fitted_on"]["model"]
+    if out is None and name not in load_catalog():
+        raise DataError(f"There is no folder models/{name}.", "Say where to write it: --out FILE.")
+    out = out or confidence_file(name)
+    write_json(out, {**fitted, "provenance": provenance()})
+    return out
+
+
+def _origin(run: Run) -> dict[str, Any]:
+    return {
+        "name": run.name,
+        "suite": run.identity["suite"],
+        "data_sha256": run.identity.get("data_sha256"),
+        "decoding": described(run.identity),
+        "predictions_sha256": predictions_sha256(run.folder),
+    }
+
+
+def _refuse_unfit(run: Run, first: Mapping[str, Any]) -> None:
+    """Raises DataError for a run that may not be fitted on, or not together with the `first`."""
     # A folder of a person's own has no role and may be fitted on. spider-syn-holdout asks in
     # synonyms, as people do who do not know the schema's names: a fit on both does not expect
     # that an answer is right because Spider's own questions repeat those names.
-    role = suite_role(identity["suite"])
+    role = suite_role(run.identity["suite"])
     if role not in (None, "choose"):
         raise DataError(
-            f"{run['name']} is a run of {identity['suite']}, on which nothing may be fitted "
+            f"{run.name} is a run of {run.identity['suite']}, on which nothing may be fitted "
             f"(its role is '{role}').",
             f"Run {' or '.join(suites_for('choose'))} instead.",
         )
-    if "schema" in identity:
+    if "schema" in run.identity:
         raise DataError(
-            f"In {run['name']} the model saw less of the schema than in the app.",
+            f"In {run.name} the model saw less of the schema than in the app.",
             "Run the suite without --schema.",
         )
-    for key in ("model", "model_sha256", "prompt_version"):
-        if identity.get(key) != first.get(key):
+    for key in _OF_THE_MODEL:
+        if run.identity.get(key) != first.get(key):
             raise DataError(
-                f"{run['name']} has another {key} than the first run.",
+                f"{run.name} has another {key} than the first run.",
                 "Fit one model's runs at a time.",
             )
-    if any("features" not in line for line in run["lines"]):
+    if any("features" not in line for line in run.lines):
         raise DataError(
-            f"{run['name']} was made by an older version, without the answers' features.",
+            f"{run.name} was made by an older version, without the answers' features.",
             "Run it again: benchmarks run ... --restart",
         )
 
@@ -104,14 +124,14 @@ def _refuse(run: Mapping[str, Any], first: Mapping[str, Any]) -> None:
 
 
 def fit(lines: Sequence[Line], names: Sequence[str] = ()) -> dict[str, Any]:
-    """Newton's method on the penalised log-likelihood. `lines` are of answers that passed the
-    check; `names` are the features to use, by default all."""
-    import numpy as np
+    """Intercept and weights, by Newton's method on the penalised log-likelihood. `lines` are of
+    answers that passed the check; `names` are the features to use, by default all."""
+    import numpy as np  # 0.1 s, and only the fit needs it
 
     names = names or sorted({name for line in lines for name in line["features"]})
     table = np.array([[line["features"].get(name, np.nan) for name in names] for line in lines])
     mean = np.array([known.mean() if (known := c[~np.isnan(c)]).size else 0.0 for c in table.T])
-    table = np.where(np.isnan(table), mean, table)  # as core.confidence takes them
+    table = np.where(np.isnan(table), mean, table)  # as core/answers/confidence.py does
     scale = table.std(axis=0)
     scale[scale < 1e-9] = 1.0  # a feature that never changes gets the weight 0
     x = np.column_stack([np.ones(len(lines)), (table - mean) / scale])
@@ -137,7 +157,8 @@ def fit(lines: Sequence[Line], names: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def out_of_fold(lines: Sequence[Line], names: Sequence[str] = ()) -> dict[str, Any]:
-    """How well a fit holds on a database that it has not seen, each in turn."""
+    """Calibration error, Brier score and AUC of the confidence on databases that the fit has not
+    seen, leaving out each in turn."""
     stated: list[float] = []
     right: list[bool] = []
     for database in sorted({line["database"] for line in lines}):
@@ -153,7 +174,7 @@ def out_of_fold(lines: Sequence[Line], names: Sequence[str] = ()) -> dict[str, A
 
 
 def calibration_text(fitted: Mapping[str, Any]) -> str:
-    """What a person wants to see of a fit."""
+    """The fit as text: how well it holds, and its weights."""
     on = fitted["fitted_on"]
     rows = [
         (

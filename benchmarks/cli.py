@@ -1,5 +1,5 @@
 """`benchmarks list | fetch | run | score | report | compare | ablation | calibrate | profile |
-linking`.
+linking`: the commands are declared here, what they do is in the other modules.
 
 Data goes to stdout, narration and progress to stderr. Exit codes: 0 done, 1 an error
 without a kind of its own, 2 wrong usage, 3 a database, 4 a model, 5 data, 130 Ctrl+C.
@@ -7,35 +7,37 @@ without a kind of its own, 2 wrong usage, 3 a database, 4 a model, 5 data, 130 C
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks.decodings import DECODINGS, DEFAULT
-from benchmarks.shown import SCHEMAS
+from benchmarks.config import RunConfig, ScoreConfig
+from benchmarks.options import Option, from_options, options_of
 from t2sql_tui.cli.group import CommandGroup
 from t2sql_tui.core.errors import T2SQLError
+
+if TYPE_CHECKING:
+    from benchmarks.runner import RunOutcome
+
+Command = Callable[..., Any]
 
 _PATH = click.Path(path_type=Path)
 _data = click.option(
     "--data",
     type=_PATH,
     metavar="DIR",
-    help="Folder that holds the data sets (default: T2SQL_DATA, or ../shared/data).",
+    help="Folder of the data sets (default: T2SQL_DATA, or ../shared/data).",
 )
-_runs = click.option(
-    "--runs",
-    type=_PATH,
-    default=Path("runs"),
-    show_default=True,
-    metavar="DIR",
-    help="Where runs are kept.",
-)
-
 _model = click.option(
-    "--model", "-m", required=True, help="A name from `t2sql-tui models`, or a .gguf file."
+    "--model",
+    "-m",
+    required=True,
+    help="Name of a model (see `t2sql-tui models`), or path of a .gguf file.",
 )
 _threads = click.option(
     "--threads", type=click.IntRange(1), help="Processor threads of llama.cpp (default: all cores)."
@@ -43,42 +45,60 @@ _threads = click.option(
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def _whole_numbers(_: Any, __: Any, text: str) -> tuple[int, ...]:
+def _config_options(config: type) -> Callable[[Command], Command]:
+    """Adds the options of a configuration class; the command gets one of them, as `config`."""
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def with_config(**values: Any) -> Any:
+            return command(from_options(config, values))
+
+        decorated: Command = with_config
+        for option in reversed(options_of(config)):
+            decorated = _click_parameter(option)(decorated)
+        return decorated
+
+    return decorate
+
+
+def _click_parameter(option: Option) -> Callable[[Command], Command]:
+    metadata = option.metadata
+    if metadata.get("argument"):
+        return click.argument(option.name, type=_click_type(option))
+    names = [option.flag, option.name]
+    if short := metadata.get("short"):
+        names.append(short)
+    if option.kind is bool:
+        return click.option(*names, is_flag=True, help=option.help)
+    known: dict[str, Any] = {"required": True}
+    if not option.required:
+        known = {"default": option.default, "show_default": option.default is not None}
+    if metavar := metadata.get("metavar"):
+        known["metavar"] = metavar
+    return click.option(*names, type=_click_type(option), help=option.help, **known)
+
+
+def _click_type(option: Option) -> click.ParamType:
+    least, most = option.metadata.get("least"), option.metadata.get("most")
+    if option.choices:
+        return click.Choice(list(option.choices))
+    if option.kind is Path:
+        return _PATH
+    if (least, most) != (None, None):
+        return (click.IntRange if option.kind is int else click.FloatRange)(least, most)
+    return {int: click.INT, float: click.FLOAT, str: click.STRING}[option.kind]
+
+
+def _whole_numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
     numbers = text.split(",")
     if not all(number.strip().isdecimal() and int(number) for number in numbers):
         raise click.BadParameter("write whole numbers with commas between: 5,10,20")
     return tuple(map(int, numbers))
 
 
-def _scoring(command: Any) -> Any:
-    """The options of a verdict, for `run` and `score` alike."""
-    for option in (
-        click.option(
-            "--suite-databases",
-            type=_PATH,
-            metavar="DIR",
-            help="Also test on DIR/ID/*.sqlite (the official test suites).",
-        ),
-        click.option(
-            "--neighbours",
-            default=0,
-            show_default=True,
-            type=click.IntRange(0),
-            help="Also test on so many generated neighbours of each database.",
-        ),
-        click.option(
-            "--keep-distinct",
-            is_flag=True,
-            help="Let DISTINCT count, as the official script's --keep_distinct.",
-        ),
-        click.option(
-            "--score-candidates",
-            is_flag=True,
-            help="Judge every candidate, so that ways of choosing can be measured from the file.",
-        ),
-    ):
-        command = option(command)
-    return command
+def _note(text: object) -> None:
+    """Narration, which leaves stdout to the data."""
+    click.echo(text, err=True)
 
 
 @click.group(cls=CommandGroup)
@@ -98,7 +118,7 @@ def main() -> None:
 @main.command("list")
 @_data
 def list_suites(data: Path | None) -> None:
-    """Show the suites, and whether their data is here."""
+    """List the suites, their roles, and whether their data is here."""
     from tabulate import tabulate
 
     from benchmarks.suites import FORMATS, SUITES, load_suite
@@ -113,117 +133,41 @@ def list_suites(data: Path | None) -> None:
         rows.append((suite.name, suite.role, suite.title, here, suite.note))
     rows += [(f"{kind}:DIR", "", "Any folder in that layout", "", "") for kind in FORMATS]
     headers = ("suite", "role", "what", "data", "remark")
-    click.echo(tabulate(rows, headers, tablefmt="simple", maxcolwidths=(None, None, 32, 30, 40)))
+    click.echo(tabulate(rows, headers, tablefmt="simple", maxcolwidths=[None, None, 32, 30, 40]))
 
 
 @main.command()
 @click.argument("name", required=False)
 @click.option(
-    "--from", "downloaded", type=_PATH, metavar="FILE", help="A file that you downloaded by hand."
+    "--from", "downloaded", type=_PATH, metavar="FILE", help="File that you downloaded by hand."
 )
 @_data
 def fetch(name: str | None, data: Path | None, downloaded: Path | None) -> None:
     """Download a data set from its makers, verified by its hash.
 
     \b
-    benchmarks fetch                    what there is
+    benchmarks fetch                    list what there is
     benchmarks fetch spider             download, verify, unpack
     benchmarks fetch spider --from ~/Downloads/spider_data.zip
     """
-    from difflib import get_close_matches
-
-    from rich.console import Console
-    from rich.progress import Progress
     from tabulate import tabulate
 
-    from benchmarks.datasets import DataError
-    from benchmarks.fetch import SOURCES, check_spider
-    from benchmarks.fetch import fetch as fetch_source
+    from benchmarks.fetch import SOURCES, check_spider, fetch_unless_there, find_source
     from benchmarks.suites import data_folder
 
     if name is None:
         rows = [(s.name, s.title, s.licence, s.page) for s in SOURCES.values()]
         click.echo(tabulate(rows, ("name", "what", "licence", "home"), tablefmt="simple"))
         return
-    if name not in SOURCES:
-        near = get_close_matches(name, SOURCES, 1, 0.4)
-        raise DataError(
-            f"There is no source '{name}'.",
-            (f"Did you mean '{near[0]}'? " if near else "") + f"Known: {', '.join(SOURCES)}.",
-        )
-    source, folder = SOURCES[name], data or data_folder()
-    if not (folder / source.folder).exists():
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(source.file, total=None)
-            fetch_source(
-                source,
-                folder,
-                downloaded=downloaded,
-                on_bytes=lambda done, total: bar.update(task, completed=done, total=total),
-            )
-        click.echo(f"{source.title}: verified and unpacked.", err=True)
-    root = folder / source.folder
+    root = fetch_unless_there(find_source(name), data or data_folder(), downloaded, _note)
     click.echo(str(root))
     if name == "spider":
         click.echo(tabulate(check_spider(root), tablefmt="plain"))
 
 
 @main.command()
-@click.argument("suite")
-@_model
-@click.option("--backend", default="gguf", show_default=True, help="gguf, peft or scripted.")
-@click.option("--limit", type=click.IntRange(1), help="A random sample of so many questions.")
-@click.option("--seed", default=0, show_default=True, help="Of the sample, and of sampled answers.")
-@click.option(
-    "--decoding",
-    default=DEFAULT,
-    show_default=True,
-    type=click.Choice(list(DECODINGS)),
-    help="; ".join(f"{name}: {found.note}" for name, found in DECODINGS.items()) + ".",
-)
-@click.option(
-    "--candidates", type=click.IntRange(1, 16), help="Another number of answers than --decoding's."
-)
-@click.option(
-    "--temperature",
-    type=click.FloatRange(0),
-    help="Another than --decoding's (0: greedy); of several answers the first is greedy all the "
-    "same.",
-)
-@click.option(
-    "--max-tokens", type=click.IntRange(1), help="Another longest answer than --decoding's."
-)
-@click.option(
-    "--repairs",
-    type=click.IntRange(0),
-    help="Another number than --decoding's of further tries that show the model its error.",
-)
-@click.option("--prompt-version", help="Another prompt version than the model's own.")
-@click.option(
-    "--schema",
-    default="full",
-    show_default=True,
-    type=click.Choice(list(SCHEMAS)),
-    help="What the model sees of the schema. "
-    + "; ".join(f"{name}: {note}" for name, note in SCHEMAS.items())
-    + ".",
-)
-@_threads
-@_scoring
-@click.option(
-    "--replay",
-    type=_PATH,
-    metavar="RUN",
-    help="Choose among the candidates of an earlier run in the same way instead of asking the "
-    "model; its times for decoding count.",
-)
-@click.option(
-    "--name", help="Of the run (default: made of the options, so that the same command resumes)."
-)
-@click.option("--restart", is_flag=True, help="Start over where a run of that name is there.")
-@_runs
-@_data
-def run(**options: Any) -> None:
+@_config_options(RunConfig)
+def run(config: RunConfig) -> None:
     """Ask a model every question of SUITE and score the answers.
 
     Writes a line an example to runs/NAME/predictions.jsonl; the same command again goes on
@@ -235,38 +179,62 @@ def run(**options: Any) -> None:
     benchmarks run spider-train-holdout --model m.gguf --decoding full --score-candidates
     benchmarks run spider-format:~/mine --model qwen2.5-coder-0.5b
     """
-    from benchmarks.commands import run_suite
+    from benchmarks.runner import run_suite
 
-    run_suite(**options)
+    outcome = run_suite(config, _note)
+    if outcome.results is None:
+        _note(
+            f"Stopped after {outcome.answered} of {outcome.questions} questions; all of "
+            f"them are in {outcome.folder}. The same command goes on from there."
+        )
+        raise click.exceptions.Exit(130)
+    _print_outcome(outcome)
 
 
 @main.command()
-@click.argument("predictions", type=_PATH)
-@click.option("--suite", required=True, help="The suite that they answer.")
-@_scoring
-@click.option(
-    "--partial", is_flag=True, help="The file answers a part of the suite; score that part."
-)
-@click.option("--name", help="Of the run that is written (default: SUITE--scored-FILE).")
-@_runs
-@_data
-def score(**options: Any) -> None:
-    """Score PREDICTIONS made by anyone: predict.txt or JSONL.
+@_config_options(ScoreConfig)
+def score(config: ScoreConfig) -> None:
+    """Score PREDICTIONS made by anyone: predict.txt, JSONL, or the folder of a run.
 
     predict.txt is Spider's: one SQL a line in the suite's order, a tab and the database
     may follow. JSONL lines hold "id" and "sql" (or "text", from which the SQL is taken). A
     run's own predictions.jsonl can be scored again.
     """
-    from benchmarks.commands import score_file
+    from benchmarks.predictions import score_file
 
-    score_file(**options)
+    _print_outcome(score_file(config, _note))
+
+
+def _print_outcome(outcome: RunOutcome) -> None:
+    """Prints the tables of a finished run, and what to type next."""
+    from tabulate import tabulate
+
+    from benchmarks.tables import suite_sentence, summary_tables
+
+    results = outcome.results
+    assert results is not None
+    for title, rows, headers in summary_tables(results):
+        click.echo(f"\n{title}")
+        click.echo(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
+    if sentence := suite_sentence(results):
+        click.echo(f"\n{sentence}")
+    if failing := results["gold_fails"]:
+        click.echo(
+            f"\nThe gold SQL of {len(failing)} questions fails; they count as wrong: "
+            f"{', '.join(failing[:20])}{', ...' if len(failing) > 20 else ''}",
+        )
+    _note(f"\nEverything is in {outcome.folder}. Next:")
+    _note(f"  benchmarks report {outcome.folder}")
 
 
 @main.command()
 @click.argument("a", type=_PATH)
 @click.argument("b", type=_PATH)
 @click.option(
-    "--changed", default=10, show_default=True, help="How many changed examples to show each way."
+    "--changed",
+    default=10,
+    show_default=True,
+    help="Maximum number of changed examples to print each way.",
 )
 @_json
 def compare(a: Path, b: Path, changed: int, as_json: bool) -> None:
@@ -275,25 +243,35 @@ def compare(a: Path, b: Path, changed: int, as_json: bool) -> None:
     Paired: McNemar's test, a bootstrap interval of the difference clustered by gold SQL,
     and the examples that changed.
     """
-    from benchmarks.commands import compare_runs
+    from benchmarks.compare import comparison, comparison_text
+    from benchmarks.run_folder import load_run
 
-    compare_runs(a, b, changed, as_json)
+    found = comparison(load_run(a), load_run(b))
+    click.echo(json.dumps(found, indent=1) if as_json else comparison_text(found, changed))
 
 
 @main.command()
 @click.argument("runs", nargs=-1, type=_PATH, required=True)
 @click.option(
-    "--out", "-o", type=_PATH, metavar="FILE", help="Also write it as FILE.md and FILE.json."
+    "--out", "-o", type=_PATH, metavar="FILE", help="Also write the table as FILE.md and FILE.json."
 )
 def ablation(runs: tuple[Path, ...], out: Path | None) -> None:
-    """One table of RUNS over the same questions, each against the first.
+    """Print one table of RUNS over the same questions, each against the first.
 
     \b
     benchmarks ablation runs/GREEDY runs/CONSTRAINED runs/BEAM4 runs/VOTE8 runs/FULL
     """
-    from benchmarks.commands import ablate_runs
+    from benchmarks.compare import ablation as compared
+    from benchmarks.compare import ablation_text
+    from benchmarks.run_folder import load_run, write_json
 
-    ablate_runs(runs, out)
+    found = compared([load_run(path) for path in runs])
+    text = ablation_text(found)
+    click.echo(text)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.with_suffix(".md").write_text(text + "\n", "utf-8")
+        write_json(out.with_suffix(".json"), found)
 
 
 @main.command()
@@ -303,12 +281,12 @@ def ablation(runs: tuple[Path, ...], out: Path | None) -> None:
     "-o",
     type=_PATH,
     metavar="FILE",
-    help="Where to write it (default: models/NAME/confidence.json of the model in RUNS).",
+    help="File to write (default: models/NAME/confidence.json of the model in RUNS).",
 )
 def calibrate(runs: tuple[Path, ...], out: Path | None) -> None:
     """Fit the confidence that the app states, on RUNS over held-out training databases.
 
-    A logistic regression for the probability that an answer is right. What it is worth is
+    A logistic regression for the probability that an answer is right. How well it holds is
     measured on databases that it was not fitted on.
 
     \b
@@ -316,15 +294,21 @@ def calibrate(runs: tuple[Path, ...], out: Path | None) -> None:
     benchmarks run spider-syn-holdout --model qwen2.5-coder-0.5b --decoding full
     benchmarks calibrate runs/spider-*-holdout--qwen2.5-coder-0.5b--full
     """
-    from benchmarks.commands import calibrate_runs
+    from benchmarks.calibrate import calibrated, calibration_text, write_confidence
+    from benchmarks.run_folder import load_run
 
-    calibrate_runs(runs, out)
+    fitted = calibrated([load_run(path) for path in runs])
+    click.echo(calibration_text(fitted))
+    _note(write_confidence(fitted, out))
 
 
 @main.command()
 @click.argument("runs", nargs=-1, type=_PATH)
 @click.option(
-    "--output", "-o", type=_PATH, help="The page (default: report.html in the first run's folder)."
+    "--output",
+    "-o",
+    type=_PATH,
+    help="File to write (default: report.html in the first run's folder).",
 )
 @click.option(
     "--publish", is_flag=True, help="Keep the compact results in benchmarks/results/ too."
@@ -337,26 +321,47 @@ def report(
     runs: tuple[Path, ...], output: Path | None, publish: bool, readme: bool, data: Path | None
 ) -> None:
     """Write one HTML page about RUNS, and print a Markdown table of them."""
-    from benchmarks.commands import report_runs
+    from benchmarks import results as numbers
+    from benchmarks.report.page import run_names, write_report
+    from benchmarks.run_folder import load_run
+    from benchmarks.tables import markdown_calibration, markdown_table, write_readme_table
 
-    report_runs(runs, output, publish, readme, data)
+    if not runs and not readme:
+        raise click.UsageError("Name one run or more, or --readme.")
+    if runs:
+        loaded = [load_run(path) for path in runs]
+        found = [numbers.summarise(each.lines, each.info) for each in loaded]
+        output = output or loaded[0].folder / "report.html"
+        write_report(loaded, found, output, data)
+        click.echo(markdown_table(found))
+        if table := markdown_calibration(found, run_names(loaded)):
+            click.echo(f"\n{table}")
+        _note(output)
+        if publish:
+            for each, results in zip(loaded, found, strict=True):
+                _note(numbers.publish(each, results))
+    if readme:
+        target = Path(__file__).parent.parent / "README.md"
+        write_readme_table(target, numbers.published())
+        _note(target)
 
 
 @main.command()
 @_model
-@click.option("--suite", default="demo", show_default=True, help="Whose questions to ask.")
+@click.option("--suite", default="demo", show_default=True, help="Suite whose questions are asked.")
 @click.option(
-    "--limit", default=24, show_default=True, type=click.IntRange(2), help="How many questions."
+    "--limit", default=24, show_default=True, type=click.IntRange(2), help="Number of questions."
 )
-@click.option("--seed", default=0, show_default=True, help="Of the sample.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the random draw of questions.")
 @_threads
 @_json
 @_data
-def profile(**options: Any) -> None:
+def profile(as_json: bool, **options: Any) -> None:
     """Measure speed and memory, against raw llama.cpp on the same tokens in the same run."""
-    from benchmarks.profile import profile_model
+    from benchmarks.profile import profile_model, profile_text
 
-    profile_model(**options)
+    found = profile_model(**options, note=_note)
+    click.echo(json.dumps(found, indent=1) if as_json else profile_text(found))
 
 
 @main.command()
@@ -367,14 +372,26 @@ def profile(**options: Any) -> None:
     default="5,10,20",
     show_default=True,
     callback=_whole_numbers,
-    help="How many of the best-ranked tables count.",
+    help="Numbers of best-ranked tables at which recall is measured.",
 )
-@click.option("--limit", type=click.IntRange(1), help="A random sample of so many questions.")
-@click.option("--seed", default=0, show_default=True, help="Of the sample.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    help="Number of questions, drawn at random (default: all).",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the random draw of questions.")
 @click.option("--fit", is_flag=True, help="Fit the ranker's weights on SUITE and print them.")
 @click.option("--publish", is_flag=True, help="Keep the figures in benchmarks/results/.")
 @_data
-def linking(**options: Any) -> None:
+def linking(
+    suite: str,
+    ks: tuple[int, ...],
+    limit: int | None,
+    seed: int,
+    fit: bool,
+    publish: bool,
+    data: Path | None,
+) -> None:
     """Measure schema linking: recall@k of the needed tables, among all databases merged.
 
     No model is needed. SUITE may be one of Spider's, any spider-format:DIR, or bird-schemas.
@@ -384,9 +401,17 @@ def linking(**options: Any) -> None:
     benchmarks linking bird-schemas --limit 1000
     benchmarks linking spider-train --fit --limit 1000
     """
-    from benchmarks.linking import measure_linking
+    from benchmarks.linking import fitted_weights, publish_linking, recall_of_suite
+    from benchmarks.merged_database import load_merged
 
-    measure_linking(**options)
+    merged = load_merged(suite, limit, seed, data)
+    if fit:
+        click.echo(json.dumps(fitted_weights(merged), indent=4))
+        return
+    found = recall_of_suite(suite, merged, ks)
+    click.echo(json.dumps(found, indent=1))
+    if publish:
+        publish_linking(suite, found)
 
 
 if __name__ == "__main__":

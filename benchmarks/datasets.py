@@ -1,4 +1,4 @@
-"""Readers: questions with their gold SQL and their databases, from the layouts in use.
+"""Readers of data sets: questions with their gold SQL and their databases.
 
 Nothing here downloads (see `fetch.py`) and nothing is skipped in silence: a file that is
 missing, cut short or malformed is a `DataError` that names it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -27,7 +28,7 @@ class DataError(T2SQLError):
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Examples and where their databases lie.
+    """Examples, and the files of their databases.
 
     `files` maps a database id to its SQLite files: the first is the one that prompts are
     made from; where there are several, all are tests (test-suite accuracy). `tables` holds
@@ -68,7 +69,7 @@ def read_spider(
 ) -> Dataset:
     """A folder in Spider's layout: question files, tables.json and `database/ID/*.sqlite`.
 
-    Ids are the file's stem and the place in it ("dev-0412"), for Spider has none of its
+    Ids are the file's stem and the index in it ("dev-0412"), for Spider has none of its
     own. `only` and `without` choose by database id.
 
     Raises: DataError.
@@ -76,11 +77,11 @@ def read_spider(
     examples = []
     for name in questions:
         stem = Path(name).stem
-        for place, row in enumerate(read_list(root / name)):
-            db_id, question, gold = _texts(row, ("db_id", "question", "query"), root / name, place)
+        for index, row in enumerate(read_list(root / name)):
+            db_id, question, gold = _texts(row, ("db_id", "question", "query"), root / name, index)
             if (only is None or db_id in only) and db_id not in without:
                 examples.append(
-                    Example(f"{stem}-{place:04d}", db_id, question, gold, root.name, stem)
+                    Example(f"{stem}-{index:04d}", db_id, question, gold, root.name, stem)
                 )
     entries = read_list(root / tables) if (root / tables).exists() else []
     return _dataset(examples, root / databases, {entry["db_id"]: entry for entry in entries})
@@ -101,7 +102,7 @@ def read_spider_syn(spider: Dataset, path: Path) -> Dataset:
             "Run `benchmarks fetch spider-syn`, or name a copy with --data DIR or T2SQL_DATA.",
         )
     keys = ("db_id", "SpiderQuestion", "SpiderSynQuestion")
-    rows = (_texts(row, keys, path, place) for place, row in enumerate(read_list(path)))
+    rows = (_texts(row, keys, path, index) for index, row in enumerate(read_list(path)))
     wordings = {(db_id, question): wording for db_id, question, wording in rows}
     return spider.only(
         replace(e, id=f"{SYN}{e.id}", question=wording, source="spider-syn")
@@ -123,11 +124,11 @@ def read_bird(root: Path, questions: str | None = None) -> Dataset:
     names = (questions,) if questions else _BIRD_QUESTIONS
     name = next((n for n in names if (root / n).exists()), names[0])
     examples = []
-    for place, row in enumerate(read_list(root / name)):
-        db_id, question, gold = _texts(row, ("db_id", "question", "SQL"), root / name, place)
+    for index, row in enumerate(read_list(root / name)):
+        db_id, question, gold = _texts(row, ("db_id", "question", "SQL"), root / name, index)
         examples.append(
             Example(
-                f"{Path(name).stem}-{int(row.get('question_id', place)):04d}",
+                f"{Path(name).stem}-{int(row.get('question_id', index)):04d}",
                 db_id,
                 question,
                 gold,
@@ -159,8 +160,8 @@ def read_gretel(root: Path, name: str, cache: Path) -> Dataset:
     """
     path = root / name
     examples, files, refused = [], {}, 0
-    for place, row in enumerate(_read_table(path)):
-        question, context, gold = _texts(row, ("sql_prompt", "sql_context", "sql"), path, place)
+    for index, row in enumerate(_read_table(path)):
+        question, context, gold = _texts(row, ("sql_prompt", "sql_context", "sql"), path, index)
         if row.get("sql_task_type", _GRETEL_TASKS[0]) not in _GRETEL_TASKS:
             continue
         key = hashlib.sha256(context.encode()).hexdigest()[:24]
@@ -168,7 +169,7 @@ def read_gretel(root: Path, name: str, cache: Path) -> Dataset:
         refused += _build_context(context, target)
         files[key] = (target,)
         examples.append(
-            Example(f"gretel-{row.get('id', place)}", key, question, gold, "gretel", "test")
+            Example(f"gretel-{row.get('id', index)}", key, question, gold, "gretel", "test")
         )
     notes = (f"{refused} databases had statements that SQLite refuses",) if refused else ()
     return Dataset(_unique(examples), files, notes=notes)
@@ -176,7 +177,7 @@ def read_gretel(root: Path, name: str, cache: Path) -> Dataset:
 
 def read_demo(cache: Path) -> Dataset:
     """The app's own sample databases, built into `cache`, and the questions they come with."""
-    from t2sql_tui.demo import DEMOS, build, questions
+    from t2sql_tui.demo import DEMOS, build, questions  # builds databases: not for --help
 
     examples = [example for demo in DEMOS for example in questions(demo.name)]
     return Dataset(_unique(examples), {demo.name: (build(demo.name, cache),) for demo in DEMOS})
@@ -188,8 +189,6 @@ def read_demo(cache: Path) -> Dataset:
 def sample(dataset: Dataset, limit: int | None, seed: int) -> Dataset:
     """`limit` examples drawn at random by `seed`, or all; sorted by database, so that
     questions on one database follow each other and share its prompt prefix."""
-    import random
-
     examples = dataset.examples
     if limit is not None and limit < len(examples):
         examples = tuple(random.Random(seed).sample(examples, limit))
@@ -197,7 +196,7 @@ def sample(dataset: Dataset, limit: int | None, seed: int) -> Dataset:
 
 
 def check_opens(path: Path) -> None:
-    """Reads the file's schema. A file cut short fails here, for SQLite compares its size
+    """Reads the file's schema, so that a file cut short is refused: SQLite compares its size
     with its header before it reads the first table.
 
     Raises: DataError.
@@ -218,7 +217,7 @@ def check_opens(path: Path) -> None:
 
 
 def _dataset(examples: Sequence[Example], folder: Path, tables: Mapping[str, dict]) -> Dataset:
-    """Finds and opens every database that an example names."""
+    """The data set of `examples`, with every database that they name found and opened once."""
     files: dict[str, tuple[Path, ...]] = {}
     missing = []
     for database in sorted({e.database for e in examples}):
@@ -241,6 +240,7 @@ def _dataset(examples: Sequence[Example], folder: Path, tables: Mapping[str, dic
 
 
 def _unique(examples: Sequence[Example]) -> tuple[Example, ...]:
+    """The examples. Raises: DataError where there are none, or two have one id."""
     if not examples:
         raise DataError("The data set holds no example.", "Check the question file.")
     twice = [id_ for id_, count in Counter(e.id for e in examples).items() if count > 1]
@@ -252,20 +252,23 @@ def _unique(examples: Sequence[Example]) -> tuple[Example, ...]:
     return tuple(examples)
 
 
-def _texts(row: Any, names: Sequence[str], path: Path, place: int) -> tuple[str, ...]:
+def _texts(row: Any, names: Sequence[str], path: Path, index: int) -> tuple[str, ...]:
     """The named fields of one row, all of them non-empty text."""
     for name in names:
         value = row.get(name) if isinstance(row, dict) else None
         if not isinstance(value, str) or not value.strip():
             raise DataError(
-                f"Entry {place} of {path} has no '{name}'.",
+                f"Entry {index} of {path} has no '{name}'.",
                 f"Every entry needs {', '.join(names)}.",
             )
     return tuple(row[name] for name in names)
 
 
 def read_list(path: Path) -> list[dict[str, Any]]:
-    """A JSON file that holds a list."""
+    """The list in a JSON file.
+
+    Raises: DataError where the file is missing, damaged, or holds no list.
+    """
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -299,9 +302,9 @@ def _read_table(path: Path) -> list[dict[str, Any]]:
 
 
 def _build_context(context: str, target: Path) -> bool:
-    """Builds one small database from SQL text unless it is there; True if a statement of it
-    was refused (a file beside the database remembers that)."""
-    mark = target.with_suffix(".refused")
+    """Builds one small database from SQL text unless it is there. True if SQLite refused a
+    statement; those are kept in a file beside the database."""
+    refusals = target.with_suffix(".refused")
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_suffix(".part")
@@ -320,6 +323,6 @@ def _build_context(context: str, target: Path) -> bool:
             statement = ""
         connection.close()
         if refused:
-            mark.write_text("\n".join(refused), encoding="utf-8")
+            refusals.write_text("\n".join(refused), encoding="utf-8")
         part.rename(target)
-    return mark.exists()
+    return refusals.exists()

@@ -1,4 +1,4 @@
-"""The ways of making an answer that are measured against each other.
+"""The decoding methods that are measured against each other.
 
 `benchmarks --help` imports this: no module that takes time.
 """
@@ -16,7 +16,7 @@ DEFAULT = "greedy"
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """A way of asking, with one line for `--help` on what it is."""
+    """A decoding method: what it does, in a few words for `--help`, and how to ask for it."""
 
     note: str
     options: AskOptions
@@ -25,11 +25,11 @@ class Decoding:
 DECODINGS: dict[str, Decoding] = {
     "greedy": Decoding("one answer, the likeliest token each time", AskOptions(repairs=0)),
     "constrained": Decoding(
-        "greedy, of names that the database has",
+        "greedy, restricted to names that the database has",
         AskOptions(GenerationSettings(constrained=True), repairs=0),
     ),
     "beam4": Decoding(
-        "the likeliest of the 4 likeliest that passes the check, none of them run",
+        "the likeliest of 4 candidates that passes the check; none is run",
         AskOptions(GenerationSettings(candidates=4, search=True, constrained=True), repairs=0),
     ),
     "vote8": Decoding(
@@ -50,8 +50,8 @@ def ask_options(name: str, **overrides: Any) -> AskOptions:
 
 
 def decoding_identity(name: str, options: AskOptions) -> dict[str, Any]:
-    """What a run's identity says of it. Greedy runs say no more than they did before there
-    were other decodings, so that an old one can be gone on with."""
+    """What a run's identity says of its decoding. Greedy runs say no more than they did before
+    there were other decodings, so that an old run can be resumed."""
     settings = options.settings
     identity = {
         "max_tokens": settings.max_tokens,

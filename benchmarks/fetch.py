@@ -1,4 +1,4 @@
-"""Data sets from where their makers put them, accepted only if their bytes hash right."""
+"""Downloads of data sets from their makers, accepted only if their SHA-256 is the expected one."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import urllib.request
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
-from benchmarks.datasets import DataError
+from benchmarks.datasets import DataError, read_spider
 
 OnBytes = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """One file to download. `folder` is its place under the data folder; of an archive the
+    """One file to download. `folder` is where it goes under the data folder: of an archive the
     members under `inside` are unpacked there, a single file is copied. `page` is where a
     person finds it."""
 
@@ -104,6 +105,44 @@ DEV_CONTENT = "80c98f651511030c1966d1f0b63ba177ee5206f27281fb6aec1af328cdbb15d9"
 TABLES = "61bb20aa401f03164e2d7f3b16509b7b5f79cc9c943ca7bd159046df1159e2ed"
 
 
+def find_source(name: str) -> DataSource:
+    """The source of that name.
+
+    Raises: DataError, with the nearest name.
+    """
+    if name not in SOURCES:
+        near = get_close_matches(name, SOURCES, 1, 0.4)
+        raise DataError(
+            f"There is no source '{name}'.",
+            (f"Did you mean '{near[0]}'? " if near else "") + f"Known: {', '.join(SOURCES)}.",
+        )
+    return SOURCES[name]
+
+
+def fetch_unless_there(
+    source: DataSource, data: Path, downloaded: Path | None, note: Callable[[str], None]
+) -> Path:
+    """The data set's folder under `data`; the source is fetched, with a progress bar on stderr,
+    where it is not there yet. `note` is called with what a person should know.
+
+    Raises: DataError.
+    """
+    from rich.console import Console  # 0.1 s that other users of this module do not need
+    from rich.progress import Progress
+
+    if not (data / source.folder).exists():
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(source.file, total=None)
+            fetch(
+                source,
+                data,
+                downloaded=downloaded,
+                on_bytes=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        note(f"{source.title}: verified and unpacked.")
+    return data / source.folder
+
+
 def fetch(
     source: DataSource,
     data: Path,
@@ -140,12 +179,10 @@ def fetch(
 
 
 def check_spider(root: Path) -> list[tuple[str, str]]:
-    """What is known of a copy of Spider: (part, finding) pairs.
+    """Whether a copy of Spider is the official one: (part, finding) pairs.
 
     Raises: DataError where a part is missing or damaged.
     """
-    from benchmarks.datasets import read_spider
-
     dataset = read_spider(root, ("dev.json",))
     rows = json.loads((root / "dev.json").read_text(encoding="utf-8"))
     content = json.dumps([[r["db_id"], r["question"], r["query"]] for r in rows])

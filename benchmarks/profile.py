@@ -1,4 +1,4 @@
-"""How fast is the app, and how much of that is llama.cpp itself?
+"""Speed of the app against that of llama.cpp itself.
 
 Every question is asked three ways, one after the other, so that a busy machine slows all
 alike: as the app asks it with the database's prefix evaluated before (warm), with nothing
@@ -8,9 +8,6 @@ neither sample nor check anything (raw). Ratios are to raw.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,13 +15,26 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import click
+from tabulate import tabulate
 
+from benchmarks.cold_start import cold_start
 from benchmarks.datasets import Dataset, sample
 from benchmarks.provenance import model_sha256, provenance
 from benchmarks.results import percentile
 from benchmarks.suites import load_suite
+from t2sql_tui.backends import load_backend
+from t2sql_tui.core.ask import ask
+from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.models.catalog import find_model
+from t2sql_tui.core.types import (
+    AskOptions,
+    Example,
+    Generation,
+    GenerationSettings,
+    Prompt,
+    Question,
+)
 
 _POWERCAP = Path("/sys/class/powercap")
 
@@ -41,12 +51,13 @@ class Timing:
     joules: float | None = None
 
     @property
-    def a_prompt_token(self) -> float:
+    def seconds_per_prompt_token(self) -> float:
+        """Of the prompt tokens that were evaluated."""
         return self.first_token / self.prompt
 
     @property
-    def a_written_token(self) -> float:
-        """The first one comes out of the prompt's evaluation."""
+    def seconds_per_written_token(self) -> float:
+        """Of the written tokens but the first, which comes out of the prompt's evaluation."""
         return (self.seconds - self.first_token) / max(self.written - 1, 1)
 
 
@@ -56,23 +67,27 @@ def profile_model(
     limit: int,
     seed: int,
     threads: int | None,
-    as_json: bool,
     data: Path | None,
-) -> None:
-    from t2sql_tui.backends import load_backend
-    from t2sql_tui.core.models.catalog import find_model
+    note: Callable[[str], None],
+) -> dict[str, Any]:
+    """Speed and memory of `model` on `limit` questions of `suite`, as plain JSON. `note` is
+    called with each sentence for the person at the terminal.
 
+    Raises: DataError, ModelError.
+    """
     spec = find_model(model)
     dataset = sample(load_suite(suite, data), limit, seed)
-    click.echo("Cold start, in a process of its own ...", err=True)
-    start = _cold_start(model, dataset, threads)
-    click.echo(f"{len(dataset.examples)} questions, three ways ...", err=True)
+    note("Cold start, in a process of its own ...")
+    first = dataset.examples[0]
+    start = cold_start(model, dataset.files[first.database][0], first.question, threads)
+    note(f"{len(dataset.examples)} questions, three ways ...")
     backend = load_backend(spec, n_threads=threads, cache_folder=None)
     try:
         warm, cold, raw = measure(dataset, backend)
     finally:
         backend.close()
-    found = {
+    joules = [t.joules for t in warm if t.joules is not None]
+    return {
         "model": spec.name,
         "model_sha256": model_sha256(spec),
         "suite": suite,
@@ -82,45 +97,45 @@ def profile_model(
         "cold": _summary(cold),
         "raw": _summary(raw),
         "ratios": ratios(warm, cold, raw),
-        "joules_per_question": median(t.joules for t in warm) if warm[0].joules else None,
+        "joules_per_question": median(joules) if joules else None,
         "provenance": provenance(),
     }
-    click.echo(json.dumps(found, indent=1) if as_json else profile_text(found))
 
 
 def measure(dataset: Dataset, backend: Any) -> tuple[list[Timing], list[Timing], list[Timing]]:
     """Timings of every example, warm, cold and raw. `backend` is a GGUFBackend."""
-    from t2sql_tui.core.ask import ask
-    from t2sql_tui.core.database.database import open_database
-    from t2sql_tui.core.types import AskOptions, GenerationSettings, Question
-
     warm, cold, raw = [], [], []
     with _Raw(backend) as bare:
         for number, example in enumerate(dataset.examples):
-            with open_database(dataset.files[example.database][0]) as database:
-                question = Question(example.question, example.evidence)
-                # Once before the clock starts, for the prompt and the warm prefix.
-                prompt = (
-                    ask(question, database, backend, AskOptions(repairs=0)).generations[0].prompt
-                )
-                backend.warm(prompt.prefix)
-                before, started = _joules(), time.perf_counter()
-                generation = ask(question, database, backend, AskOptions(repairs=0)).generations[0]
-                seconds, after = time.perf_counter() - started, _joules()
-            used = after - before if before is not None and after is not None else None
-            warm.append(_timing(generation, seconds, used))
+            timing, prompt = _warm(dataset, example, backend)
+            warm.append(timing)
             # Nothing cached can begin with this number.
-            strange = replace(prompt, prefix=f"{number} {prompt.prefix}")
+            uncached = replace(prompt, prefix=f"{number} {prompt.prefix}")
             started = time.perf_counter()
-            generation = backend.generate(strange, GenerationSettings())
+            generation = backend.generate(uncached, GenerationSettings())
             cold.append(_timing(generation, time.perf_counter() - started))
-            tokens = backend.tokenize(strange.prefix) + backend.tokenize(strange.suffix)
+            tokens = backend.tokenize(uncached.prefix) + backend.tokenize(uncached.suffix)
             written = backend.tokenize(generation.candidates[0].text)
             raw.append(bare.time(tokens, written, generation.completion_tokens))
     return warm, cold, raw
 
 
-def _timing(generation: Any, seconds: float, joules: float | None = None) -> Timing:
+def _warm(dataset: Dataset, example: Example, backend: Any) -> tuple[Timing, Prompt]:
+    """One question as the app asks it, with the prefix evaluated before, and its prompt."""
+    options = AskOptions(repairs=0)
+    with open_database(dataset.files[example.database][0]) as database:
+        question = Question(example.question, example.evidence)
+        # Once before the clock starts, for the prompt and the warm prefix.
+        prompt = ask(question, database, backend, options).generations[0].prompt
+        backend.warm(prompt.prefix)
+        before, started = _joules(), time.perf_counter()
+        generation = ask(question, database, backend, options).generations[0]
+        seconds, after = time.perf_counter() - started, _joules()
+    joules = after - before if before is not None and after is not None else None
+    return _timing(generation, seconds, joules), prompt
+
+
+def _timing(generation: Generation, seconds: float, joules: float | None = None) -> Timing:
     evaluated = generation.prompt_tokens - generation.cached_tokens
     written = generation.completion_tokens
     return Timing(seconds, generation.first_token_seconds, evaluated, written, joules)
@@ -149,7 +164,7 @@ class _Raw:
             raise ModelError("llama.cpp gave no second context.", "Close other programs.")
 
     def time(self, prompt: Sequence[int], written: Sequence[int], count: int) -> Timing:
-        """Evaluates `prompt` in batches, then `count` - 1 tokens (those of `written`, over
+        """The time for `prompt` in batches, then `count` - 1 tokens (those of `written`, over
         again if they do not suffice) one by one: the first is sampled from the prompt."""
         llama = self._llama
         llama.llama_memory_clear(llama.llama_get_memory(self._context), True)
@@ -159,8 +174,8 @@ class _Raw:
         # Evaluation may still be under way on a GPU until something is read.
         llama.llama_get_logits_ith(self._context, -1)
         first = time.perf_counter() - started
-        for place in range(count - 1):
-            self._decode([written[place % len(written)]] if written else [prompt[-1]])
+        for index in range(count - 1):
+            self._decode([written[index % len(written)]] if written else [prompt[-1]])
             llama.llama_get_logits_ith(self._context, -1)
         return Timing(time.perf_counter() - started, first, len(prompt), count)
 
@@ -183,8 +198,8 @@ def _summary(timings: Sequence[Timing]) -> dict[str, Any]:
         "first_token": {
             f"p{p}": percentile((t.first_token for t in timings), p) for p in (50, 95, 99)
         },
-        "prompt_tokens_per_second": 1 / median(t.a_prompt_token for t in timings),
-        "decode_tokens_per_second": 1 / median(t.a_written_token for t in timings),
+        "prompt_tokens_per_second": 1 / median(t.seconds_per_prompt_token for t in timings),
+        "decode_tokens_per_second": 1 / median(t.seconds_per_written_token for t in timings),
         "prompt_tokens": sum(t.prompt for t in timings),
         "written_tokens": sum(t.written for t in timings),
     }
@@ -201,90 +216,12 @@ def ratios(
         return median(cost(r) / cost(o) for o, r in zip(ours, raw, strict=True))
 
     return {
-        "prompt tokens a second, cold": ratio(cold, lambda t: t.a_prompt_token),
-        "decoded tokens a second, cold": ratio(cold, lambda t: t.a_written_token),
-        "decoded tokens a second, warm": ratio(warm, lambda t: t.a_written_token),
+        "prompt tokens a second, cold": ratio(cold, lambda t: t.seconds_per_prompt_token),
+        "decoded tokens a second, cold": ratio(cold, lambda t: t.seconds_per_written_token),
+        "decoded tokens a second, warm": ratio(warm, lambda t: t.seconds_per_written_token),
         "cold question": ratio(cold, lambda t: t.seconds),
         "warm question": ratio(warm, lambda t: t.seconds),
     }
-
-
-# --- cold start ---------------------------------------------------------------------
-
-
-def _cold_start(model: str, dataset: Dataset, threads: int | None) -> dict[str, float]:
-    """Seconds and peak memory of a fresh process that loads the model and answers the first
-    question. The weights may be in the system's file cache; it cannot be emptied from here."""
-    example = dataset.examples[0]
-    order = json.dumps(
-        [
-            model,
-            str(dataset.files[example.database][0]),
-            example.question,
-            threads,
-        ]
-    )
-    started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.profile", order], capture_output=True, text=True
-    )
-    whole = time.perf_counter() - started
-    if done.returncode:
-        raise ModelError("The cold start failed.", done.stderr.strip()[-500:])
-    return {"process_seconds": whole, **json.loads(done.stdout.splitlines()[-1])}
-
-
-def _answer_once(order: str) -> None:
-    """What the fresh process does; prints its own account as JSON."""
-    import resource
-
-    started = time.perf_counter()
-    from t2sql_tui.backends import load_backend
-    from t2sql_tui.core.ask import ask
-    from t2sql_tui.core.database.database import open_database
-    from t2sql_tui.core.models.catalog import find_model
-    from t2sql_tui.core.types import AskOptions, Question
-
-    model, path, question, threads = json.loads(order)
-    backend = load_backend(find_model(model), n_threads=threads, cache_folder=None)
-    loaded = time.perf_counter()
-    with open_database(Path(path)) as database:
-        generation = ask(Question(question), database, backend, AskOptions(repairs=0)).generations[
-            0
-        ]
-    answered = time.perf_counter()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(
-        json.dumps(
-            {
-                "load_seconds": loaded - started,
-                "first_token_seconds": generation.first_token_seconds,
-                "answer_seconds": answered - loaded,
-                # In KiB on Linux, in bytes on macOS.
-                "peak_memory_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),
-                "gpu_memory_mib": _gpu_memory(),
-            }
-        )
-    )
-    backend.close()
-
-
-def _gpu_memory() -> float | None:
-    """MiB that this process holds on NVIDIA devices; None without one."""
-    import os
-
-    try:
-        done = subprocess.run(
-            ["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    rows = [line.split(",") for line in done.stdout.splitlines() if "," in line]
-    return sum(float(used) for pid, used in rows if int(pid) == os.getpid())
 
 
 def _joules() -> float | None:
@@ -298,8 +235,7 @@ def _joules() -> float | None:
 
 
 def profile_text(found: dict[str, Any]) -> str:
-    from tabulate import tabulate
-
+    """The profile for a person."""
     ways = ("warm", "cold", "raw")
     rows: list[Sequence[str]] = []
     for key, title in (("seconds", "a question"), ("first_token", "first token")):
@@ -312,16 +248,7 @@ def profile_text(found: dict[str, Any]) -> str:
         rows.append((title, *(f"{found[w][key]:,.1f}" for w in ways)))
     for key, title in (("prompt_tokens", "prompt tokens"), ("written_tokens", "decoded tokens")):
         rows.append((title, *(f"{found[w][key]:,}" for w in ways)))
-    start = found["cold_start"]
-    facts = [
-        ("cold start: load", f"{start['load_seconds']:.2f} s"),
-        ("cold start: first token after", f"{start['first_token_seconds']:.2f} s"),
-        ("cold start: answer after", f"{start['load_seconds'] + start['answer_seconds']:.2f} s"),
-        ("whole process", f"{start['process_seconds']:.2f} s"),
-        ("peak memory", f"{start['peak_memory_mib']:,.0f} MiB"),
-        ("GPU memory", _or_unknown(start["gpu_memory_mib"], "{:,.0f} MiB", "no GPU")),
-        ("energy a question", _or_unknown(found["joules_per_question"], "{:.1f} J", "not told")),
-    ]
+    facts = _facts(found)
     facts += [(f"ratio to raw: {name}", f"{value:.2f}") for name, value in found["ratios"].items()]
     return "\n\n".join(
         (
@@ -332,9 +259,19 @@ def profile_text(found: dict[str, Any]) -> str:
     )
 
 
-def _or_unknown(value: float | None, form: str, otherwise: str) -> str:
+def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Start, memory and energy, each as (title, value)."""
+    start = found["cold_start"]
+    return [
+        ("cold start: load", f"{start['load_seconds']:.2f} s"),
+        ("cold start: first token after", f"{start['first_token_seconds']:.2f} s"),
+        ("cold start: answer after", f"{start['load_seconds'] + start['answer_seconds']:.2f} s"),
+        ("whole process", f"{start['process_seconds']:.2f} s"),
+        ("peak memory", f"{start['peak_memory_mib']:,.0f} MiB"),
+        ("GPU memory", _if_known(start["gpu_memory_mib"], "{:,.0f} MiB", "no GPU")),
+        ("energy a question", _if_known(found["joules_per_question"], "{:.1f} J", "not measured")),
+    ]
+
+
+def _if_known(value: float | None, form: str, otherwise: str) -> str:
     return otherwise if value is None else form.format(value)
-
-
-if __name__ == "__main__":
-    _answer_once(sys.argv[1])

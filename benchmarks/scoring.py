@@ -1,15 +1,22 @@
-"""One place where an answer is judged; `run` and `score` both go through it."""
+"""The scores of an answer, for `benchmarks run`, `benchmarks score` and the trainer alike."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from benchmarks.config import ScoringConfig
 from benchmarks.datasets import DataError, Dataset
-from benchmarks.metrics import errors, exact_match, execution, features, hardness, text
+from benchmarks.metrics import errors, exact_match, execution, hardness, test_suites, text
+from benchmarks.metrics.slices import features
 from benchmarks.metrics.spider_grammar import OutsideGrammar, SpiderSchema
+from benchmarks.records import Line, PredictedSQL, Prediction, Score
+from benchmarks.suites import cache_folder
+from t2sql_tui.core.database.database import open_database
+from t2sql_tui.core.errors import T2SQLError
 from t2sql_tui.core.types import Example, Schema
 
 
@@ -25,7 +32,11 @@ class TestSuite:
 
 
 class Scorer:
-    """Judges answers to the examples of `dataset`. Not for several threads at once."""
+    """Scores answers to the examples of `dataset`. Not for several threads at once.
+
+    `suite` are the further databases of test-suite accuracy. With `every_candidate` each
+    candidate and each reading of a line gets its verdict too.
+    """
 
     def __init__(
         self,
@@ -35,37 +46,42 @@ class Scorer:
         suite: TestSuite | None = None,
         every_candidate: bool = False,
     ) -> None:
+        self.suite = suite
         self._dataset = dataset
         self._keep_distinct = keep_distinct
-        self._suite = suite
         self._every_candidate = every_candidate
         self._schemas: dict[str, tuple[Schema, SpiderSchema]] = {}
 
-    def scored(self, example: Example, line: Mapping[str, Any]) -> dict[str, Any]:
-        """`line` with its score and, where asked for, a "right" at every candidate and reading,
-        from which other ways of choosing among them can be measured without asking again."""
-        line = {**line, "score": self.score(example, line)}
-        right = {line["sql"]: line["score"]["correct"]}
-        for part in ("candidates", "readings") if self._every_candidate else ():
-            for choice in line.get(part, ()):
-                if (sql := choice["sql"]) not in right:
-                    right[sql] = self._execute(example, sql).correct
-            if part in line:
-                line[part] = [{**choice, "right": right[choice["sql"]]} for choice in line[part]]
+    def scored(self, example: Example, prediction: Prediction) -> Line:
+        """`prediction` with its score and, where asked for, a "right" at every candidate and
+        reading, from which other ways of choosing among them can be measured without asking
+        again."""
+        score = self.score(example, prediction)
+        line = cast(Line, {**prediction, "score": score})
+        if not self._every_candidate:
+            return line
+        right = {line["sql"]: score["correct"]}
+
+        def verdict(sql: str) -> bool:
+            if sql not in right:
+                right[sql] = self._execute(example, sql).correct
+            return right[sql]
+
+        if "candidates" in line:
+            line["candidates"] = [{**c, "right": verdict(c["sql"])} for c in line["candidates"]]
+        if "readings" in line:
+            line["readings"] = [{**r, "right": verdict(r["sql"])} for r in line["readings"]]
         return line
 
-    def score(self, example: Example, line: Mapping[str, Any]) -> dict[str, Any]:
-        """The verdicts on `line`'s "sql" (and "text", "candidates") as plain JSON.
-
-        `correct` and `strict` are of execution, `suite` of the test suite (None without
-        one). `exact` and `hardness` are None where Spider's grammar cannot read the gold.
+    def score(self, example: Example, prediction: PredictedSQL) -> Score:
+        """The verdicts on the SQL, the text and the candidates of `prediction`.
 
         Raises: DatabaseError if a database does not open.
         """
-        gold, predicted = example.gold, line["sql"]
+        gold, predicted = example.gold, prediction["sql"]
         schema, spider = self._schema(example.database)
         found = self._execute(example, predicted)
-        score: dict[str, Any] = {
+        score: Score = {
             "correct": found.correct,
             "strict": found.strict,
             "suite": self._on_suite(example, predicted, found.correct),
@@ -74,17 +90,19 @@ class Scorer:
             "error": found.error,
             "timed_out": found.timed_out,
             "string": text.same_string(gold, predicted),
-            "chatty": text.is_chatty(line["text"], predicted),
-            "features": dict(features(gold)),
-            **_by_spiders_rules(gold, predicted, spider),
+            "chatty": text.is_chatty(prediction["text"], predicted),
+            "features": features(gold),
+            "hardness": None,
+            "exact": None,
         }
+        _score_by_spiders_rules(score, gold, predicted, spider)
         if example.source == "bird":
             (first, *_) = self._dataset.files[example.database]
             score["bird"] = execution.bird_verdict(gold, predicted, first).correct
         if not found.correct and not found.gold_fails:
             score["kind"] = errors.classify(gold, predicted, found, schema)
         # A search may find one answer alone; that question counts all the same.
-        if candidates := line.get("candidates"):
+        if candidates := prediction.get("candidates"):
             score["any"] = found.correct or any(
                 self._execute(example, sql).correct
                 for sql in dict.fromkeys(c["sql"] for c in candidates)
@@ -97,9 +115,9 @@ class Scorer:
         return execution.verdict(example.gold, predicted, files, keep_distinct=self._keep_distinct)
 
     def _on_suite(self, example: Example, predicted: str, correct: bool) -> bool | None:
-        if self._suite is None:
+        if self.suite is None:
             return None
-        files = self._suite.files_for(example)
+        files = self.suite.files_for(example)
         if not correct or not files:
             return correct
         return execution.verdict(
@@ -108,8 +126,6 @@ class Scorer:
 
     def _schema(self, database: str) -> tuple[Schema, SpiderSchema]:
         if database not in self._schemas:
-            from t2sql_tui.core.database.database import open_database
-
             with open_database(self._dataset.files[database][0]) as opened:
                 schema = opened.schema
             entry = self._dataset.tables.get(database)
@@ -117,18 +133,55 @@ class Scorer:
         return self._schemas[database]
 
 
-def _by_spiders_rules(gold: str, predicted: str, schema: SpiderSchema) -> dict[str, Any]:
+def _score_by_spiders_rules(score: Score, gold: str, predicted: str, schema: SpiderSchema) -> None:
+    """Adds hardness and exact set match, where Spider's grammar can read the gold."""
     try:
         level = hardness.hardness(gold, schema)
         match = exact_match.score(gold, predicted, schema)
     except OutsideGrammar:
-        return {"hardness": None, "exact": None}
-    return {
-        "hardness": level,
-        "exact": match.exact,
-        "in_grammar": match.in_grammar,
-        "components": {name: list(part) for name, part in match.components.items()},
-    }
+        return
+    score["hardness"] = level
+    score["exact"] = match.exact
+    score["in_grammar"] = match.in_grammar
+    score["components"] = {name: list(part) for name, part in match.components.items()}
+
+
+def check_libraries() -> None:
+    """Raises T2SQLError where the libraries of the metrics are missing, which the app does not
+    need: better now than after an hour."""
+    missing = [n for n in ("sacrebleu", "rouge_score", "sqlparse") if find_spec(n) is None]
+    if missing:
+        raise T2SQLError(
+            f"The metrics need {', '.join(missing)}.", "Run: pip install 't2sql-tui[bench]'"
+        )
+
+
+# --- test suites --------------------------------------------------------------------
+
+
+def scorer_for(
+    config: ScoringConfig, dataset: Dataset, whole: Dataset, note: Callable[[str], None]
+) -> Scorer:
+    """The scorer for the examples of `dataset`, which are drawn from `whole`. `note` is called
+    before each database whose neighbours are generated.
+
+    Raises: DataError, DatabaseError.
+    """
+    suite = None
+    if config.neighbours and config.suite_databases:
+        raise DataError("--neighbours and --suite-databases are two test suites.", "Choose one.")
+    if config.suite_databases:
+        suite = distilled_suite(whole, config.suite_databases)
+    if config.neighbours:
+        suite = neighbour_suite(
+            whole, config.neighbours, lambda name: note(f"Neighbours of {name} ...")
+        )
+    return Scorer(
+        dataset,
+        keep_distinct=config.keep_distinct,
+        suite=suite,
+        every_candidate=config.score_candidates,
+    )
 
 
 def distilled_suite(dataset: Dataset, folder: Path) -> TestSuite:
@@ -152,11 +205,8 @@ def neighbour_suite(
     """`count` generated neighbours of each database, built once and kept in the cache.
 
     `dataset` is the whole suite, so that a sample of it is judged on the same neighbours.
-    `on_database` hears each name before its neighbours are made.
+    `on_database` is called with each name before its neighbours are made.
     """
-    from benchmarks.metrics import test_suites
-    from benchmarks.suites import cache_folder
-
     golds: dict[str, list[str]] = {}
     for example in dataset.examples:
         golds.setdefault(example.database, []).append(example.gold)

@@ -1,10 +1,11 @@
-"""The suites: each is one literal that says what is read and how it counts."""
+"""The suites: each is one literal with its data and its role."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -162,7 +163,8 @@ FORMATS: dict[str, Callable[[Path, str | None], Dataset]] = {
 
 
 def cache_folder() -> Path:
-    """Where built databases are kept between runs; T2SQL_CACHE overrides the system's place."""
+    """The folder in which built databases are kept between runs; T2SQL_CACHE overrides the
+    system's."""
     import platformdirs
 
     named = os.environ.get("T2SQL_CACHE")
@@ -191,9 +193,9 @@ def load_suite(name: str, data: Path | None = None) -> Dataset:
 
     Raises: DataError.
     """
-    kind, colon, place = name.partition(":")
+    kind, colon, folder_name = name.partition(":")
     if colon and kind in FORMATS:
-        path = Path(place).expanduser()
+        path = Path(folder_name).expanduser()
         if path.is_file():
             return FORMATS[kind](path.parent, path.name)
         if not path.is_dir():
@@ -234,8 +236,6 @@ def find_suite(name: str) -> Suite:
     """
     if name in SUITES:
         return SUITES[name]
-    from difflib import get_close_matches
-
     near = get_close_matches(name, SUITES, 1, 0.5)
     known = ", ".join([*SUITES, *(f"{kind}:DIR" for kind in FORMATS)])
     hint = f"Did you mean '{near[0]}'? " if near else ""

@@ -56,6 +56,7 @@ def test_every_data_file_is_in_the_wheel(wheel):
     data = [
         ROOT / "t2sql_tui/py.typed",
         *ROOT.glob("t2sql_tui/ui/*.tcss"),
+        ROOT / "benchmarks/report/style.css",
         *ROOT.glob("t2sql_tui/demo/*.sql"),
         *ROOT.glob("t2sql_tui/demo/*.json"),
         *ROOT.glob("trainer/recipes/*.toml"),

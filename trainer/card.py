@@ -171,7 +171,7 @@ def _use(facts: Facts) -> str:
 def _scores(facts: Facts) -> str:
     if not facts.scores:
         return "## Scores\n\nNot measured on a benchmark yet: `trainer eval`, then `trainer card`."
-    from benchmarks.results import markdown_table
+    from benchmarks.tables import markdown_table
 
     return (
         f"## Scores\n\n{markdown_table(facts.scores)}\n\nOne answer a question, execution "

@@ -3,16 +3,10 @@
 execution.verdict(gold, predicted, databases)     the official execution accuracy
 exact_match.score(gold, predicted, schema)        Spider's exact set match
 hardness.hardness(gold, schema)                   easy, medium, hard or extra
-features(gold)                                    slices: tables, aggregation, nesting
+slices.features(gold)                             tables, aggregation, nesting
 errors.classify(gold, predicted, verdict, schema) which kind of mistake it is
 text                                              string match, BLEU, ROUGE, chatter
 calibration.calibration(stated, right)            does a stated confidence hold?
 statistics                                        intervals, McNemar, paired bootstrap
 test_suites.build(database, golds, ...)           neighbour databases that catch luck
 """
-
-from __future__ import annotations
-
-from benchmarks.metrics.slices import features
-
-__all__ = ["features"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from benchmarks.metrics.statistics import wilson
@@ -59,8 +60,8 @@ def equal_width(stated: Sequence[float], right: Sequence[bool], count: int = BIN
 def equal_mass(stated: Sequence[float], right: Sequence[bool], count: int = BINS) -> Bins:
     """Bins of as many answers each, as nearly as can be (Nixon et al. 2019)."""
     ranked = _ranked(stated, right)[::-1]
-    bounds = [round(place * len(ranked) / count) for place in range(count + 1)]
-    return [_bin(ranked[low:high]) for low, high in zip(bounds, bounds[1:]) if high > low]
+    bounds = [round(number * len(ranked) / count) for number in range(count + 1)]
+    return [_bin(ranked[low:high]) for low, high in pairwise(bounds) if high > low]
 
 
 def _bin(pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:

@@ -184,7 +184,7 @@ def same_result(gold: Rows, predicted: Rows, ordered: bool) -> bool:
         return False
     if not _same_ignoring_columns(gold, predicted, ordered):
         return False
-    gold_columns, columns = list(zip(*gold)), list(zip(*predicted))
+    gold_columns, columns = list(zip(*gold, strict=True)), list(zip(*predicted, strict=True))
     if ordered:
         return Counter(gold_columns) == Counter(columns)
     return _columns_match(gold_columns, columns)
@@ -212,15 +212,15 @@ def _columns_match(gold: list[Row], columns: list[Row]) -> bool:
         if at == len(gold):
             return True
         tried: set[Row] = set()
-        for place, column in enumerate(free):
+        for index, column in enumerate(free):
             if column in tried:
                 continue
             tried.add(column)
             numbers: dict[tuple[int, Any], int] = {}
-            longer_gold = _number(zip(gold_ids, gold[at]), numbers)
-            longer = _number(zip(ids, column), numbers)
+            longer_gold = _number(zip(gold_ids, gold[at], strict=True), numbers)
+            longer = _number(zip(ids, column, strict=True), numbers)
             if Counter(longer_gold) == Counter(longer) and extend(
-                at + 1, longer_gold, longer, free[:place] + free[place + 1 :]
+                at + 1, longer_gold, longer, free[:index] + free[index + 1 :]
             ):
                 return True
         return False

@@ -42,10 +42,10 @@ def mutants(gold: str, schema: Schema, random: Random, limit: int = 40) -> list[
     if not isinstance(tree, exp.Query):
         return []
     found = {}
-    for place, node in enumerate(tree.walk()):
+    for index, node in enumerate(tree.walk()):
         for variant in _variants(node, schema, random):
             copy = tree.copy()
-            target = next(n for i, n in enumerate(copy.walk()) if i == place)
+            target = next(n for i, n in enumerate(copy.walk()) if i == index)
             if variant is None:
                 target.pop()
             elif target is copy:
@@ -65,7 +65,7 @@ def _variants(
         yield other(**{name: _copied(value) for name, value in node.args.items()})
     if isinstance(node, _DROPPED):
         yield None
-    if isinstance(node, (exp.And, exp.Or)) or isinstance(node, exp.SetOperation):
+    if isinstance(node, (exp.And, exp.Or, exp.SetOperation)):
         yield from (node.left.copy(), node.right.copy())
     elif isinstance(node, exp.Not):
         yield node.this.copy()

@@ -100,7 +100,8 @@ class Draft:
 
         for table in self.tables:
             for key in table.foreign_keys:
-                for column, target in zip(key.columns, key.ref_columns):
+                # A declared key may name fewer columns than it points at.
+                for column, target in zip(key.columns, key.ref_columns, strict=False):
                     link((table.name.lower(), column.lower()), (key.table.lower(), target.lower()))
         for first, second in pairs:
             # The side that is unique, or has more values, is the one that is pointed at.
@@ -180,7 +181,7 @@ class Draft:
                 [value for constants in wanted for value in constants.get(name, ())],
                 random,
             )
-            for name, column in zip(names, stored)
+            for name, column in zip(names, stored, strict=True)
         ]
         plain = [n not in self.unique and n not in self.parents for n in names]
         aims = [

@@ -57,6 +57,8 @@ class Condition(NamedTuple):
 
 
 class Output(NamedTuple):
+    """An entry of a SELECT list; `aggregate` is "" for none."""
+
     aggregate: str
     unit: ValueUnit
 
@@ -131,6 +133,7 @@ class SpiderSchema:
             for here, there in zip(
                 (f"{table.name}.{column}".lower() for column in key.columns),
                 (f"{key.table}.{column}".lower() for column in key.ref_columns),
+                strict=False,
             )
             if here in place and there in place
         ]

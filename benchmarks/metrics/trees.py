@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 
 import sqlglot
 from sqlglot import exp
@@ -92,3 +92,21 @@ def comparisons(
                 this, values = node.expression, [this]
         if values:
             yield node, this, values
+
+
+def columns_read(sql: str, columns: Mapping[str, Set[str]]) -> dict[str, set[str]]:
+    """Of the tables in `columns`, those that `sql` reads, each with the columns of it that `sql`
+    names: those qualified by the table, and the unqualified ones in every table that has a column
+    of that name. All in lower case; nothing where sqlglot cannot read the SQL."""
+    try:
+        tree = sqlglot.parse_one(sql, read="sqlite")
+    except SqlglotError:
+        return {}
+    tables = [(t.name.lower(), t.alias_or_name.lower()) for t in tree.find_all(exp.Table)]
+    read: dict[str, set[str]] = {name: set() for name, _ in tables if name in columns}
+    for column in tree.find_all(exp.Column):
+        name, owner = column.name.lower(), column.table.lower()
+        for table, alias in tables:
+            if name in columns.get(table, ()) and owner in ("", alias):
+                read[table].add(name)
+    return read

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from benchmarks.calibrate import L2, calibrated, fit, out_of_fold
 from benchmarks.cli import main
 from benchmarks.datasets import DataError
+from benchmarks.run_folder import Run
 from t2sql_tui.core.answers.confidence import probability
 
 
@@ -46,7 +47,7 @@ def run_of(tmp_path, lines, name="r", **identity):
     (folder / "run.json").write_text(json.dumps({"identity": identity, "provenance": {}}))
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / "predictions.jsonl").write_text(text)
-    return {"name": name, "folder": folder, "info": {"identity": identity}, "lines": lines}
+    return Run(folder, name, {"identity": identity, "provenance": {}}, lines)
 
 
 def test_the_fit_finds_what_the_answers_were_made_of():
@@ -139,15 +140,15 @@ def test_old_lines_and_too_few_are_refused(tmp_path):
 def test_the_command_writes_what_the_app_reads(tmp_path):
     run = run_of(tmp_path, answers(), candidates=4, decoding="beam4", temperature=0.0, repairs=0)
     out = tmp_path / "confidence.json"
-    result = CliRunner().invoke(main, ["calibrate", str(run["folder"]), "--out", str(out)])
+    result = CliRunner().invoke(main, ["calibrate", str(run.folder), "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert "600 answers of m on 6 databases" in result.stdout and "logprob" in result.stdout
     fitted = json.loads(out.read_text())
-    assert 0 < probability(run["lines"][0]["features"], fitted) < 1
+    assert 0 < probability(run.lines[0]["features"], fitted) < 1
     assert fitted["fitted_on"]["model_sha256"] == "abc" and fitted["provenance"]["command"]
     (origin,) = fitted["fitted_on"]["runs"]
     assert origin["suite"] == "spider-train-holdout"
     assert origin["decoding"] == "beam4" and len(origin["predictions_sha256"]) == 64
     # A model that is in no catalog has no folder of its own.
-    result = CliRunner().invoke(main, ["calibrate", str(run["folder"])])
+    result = CliRunner().invoke(main, ["calibrate", str(run.folder)])
     assert result.exit_code == 5 and "--out FILE" in result.stderr

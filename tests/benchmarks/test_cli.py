@@ -35,8 +35,8 @@ def model(monkeypatch):
         Model.loaded += 1
         return ScriptedBackend(spec, Model.replies)
 
-    monkeypatch.setattr("t2sql_tui.backends.load_backend", load)
-    monkeypatch.setattr("t2sql_tui.core.models.catalog.find_model", lambda name: Model.spec)
+    monkeypatch.setattr("benchmarks.runner.load_backend", load)
+    monkeypatch.setattr("benchmarks.runner.find_model", lambda name: Model.spec)
     return Model
 
 

@@ -9,9 +9,11 @@ import pytest
 from click.testing import CliRunner
 from mini_spider import QUESTIONS, write_spider
 
-from benchmarks import linking
+from benchmarks import linking, merged_database
 from benchmarks.cli import main
+from benchmarks.metrics.trees import columns_read
 from t2sql_tui.core.prompting.schema_linking import FIRST_PASS_WEIGHTS, SECOND_PASS_WEIGHTS
+from t2sql_tui.core.types import Table
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +37,8 @@ def call(*arguments: str) -> dict:
 
 
 def test_names_are_kept_where_unique_and_prefixed_where_not() -> None:
-    people, other = linking.Table("People", ()), linking.Table("a_people", ())
-    names = linking.merged_names({"a": (people, other), "b": (linking.Table("people", ()),)})
+    people, other = Table("People", ()), Table("a_people", ())
+    names = merged_database.merged_names({"a": (people, other), "b": (Table("people", ()),)})
     assert names == {
         ("a", "people"): "a_a_People",
         ("a", "a_people"): "a_people",
@@ -45,7 +47,7 @@ def test_names_are_kept_where_unique_and_prefixed_where_not() -> None:
 
 
 def test_the_merged_file_holds_all_tables_keys_and_rows(mini) -> None:
-    merged = linking.load_merged(mini, None, 0, None)
+    merged = merged_database.load_merged(mini, None, 0, None)
     schema = merged.database.schema
     assert [t.name for t in schema.tables] == ["customer", "purchase", "animal"]
     assert [key.table for key in schema.table("purchase").foreign_keys] == ["customer"]
@@ -69,13 +71,13 @@ def test_recall_counts_needed_tables(mini) -> None:
 
 def test_columns_are_those_of_the_tables_that_are_read() -> None:
     columns = {"a": {"id", "x"}, "b": {"id", "y"}, "c": {"id"}}
-    read = linking.columns_read("SELECT T1.ID, y FROM A AS T1 JOIN b ON T1.id = b.id", columns)
+    read = columns_read("SELECT T1.ID, y FROM A AS T1 JOIN b ON T1.id = b.id", columns)
     assert read == {"a": {"id"}, "b": {"id", "y"}}
-    assert linking.columns_read("SELECT id FROM a JOIN b WHERE z = 1", columns) == {
+    assert columns_read("SELECT id FROM a JOIN b WHERE z = 1", columns) == {
         "a": {"id"},
         "b": {"id"},
     }
-    assert linking.columns_read("SELECT FROM", columns) == {}
+    assert columns_read("SELECT FROM", columns) == {}
 
 
 def test_fit_prints_a_weight_for_every_feature(mini) -> None:

@@ -229,7 +229,8 @@ def test_odd_values_and_odd_constants(tmp_path: Path) -> None:
         "CREATE TABLE child (id INTEGER PRIMARY KEY REFERENCES parent(id), big INTEGER UNIQUE);"
         "CREATE TABLE only (a INTEGER, b INTEGER, PRIMARY KEY (a, b)) WITHOUT ROWID;"
         "CREATE VIRTUAL TABLE words USING fts5(body);"
-        f"INSERT INTO parent VALUES ('x', {2**63 - 1}, 9e999, x'ff00'), ('y', {-(2**63)}, -1, NULL);"
+        f"INSERT INTO parent VALUES ('x', {2**63 - 1}, 9e999, x'ff00'),"
+        f" ('y', {-(2**63)}, -1, NULL);"
         f"INSERT INTO child VALUES (1, {2**63 - 1});"
     )
     connection.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.metrics import features, text
+from benchmarks.metrics import text
+from benchmarks.metrics.slices import features
 
 
 @pytest.mark.parametrize(

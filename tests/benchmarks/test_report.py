@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from conftest import ROOT
 from mini_spider import QUESTIONS
 
-from benchmarks import figures, results
+from benchmarks import tables
 from benchmarks.datasets import read_spider
-from benchmarks.report import choose_cases, sql_html, write_report
-from benchmarks.results import percentile, published, summarise, with_score_table
+from benchmarks.report import figures
+from benchmarks.report.cases import choose_cases
+from benchmarks.report.html import sql_html
+from benchmarks.report.page import write_report
+from benchmarks.results import percentile, publish, published, summarise
+from benchmarks.run_folder import Run
 from benchmarks.scoring import Scorer
+from benchmarks.tables import with_score_table
 
 REPLIES = {
     "dev-0001": "SELECT species FROM animal WHERE species = 'cat'",
@@ -63,13 +69,22 @@ def make_run(spider, name="r", model="tiny & co", replies=REPLIES, confidence=No
             "versions": {"python": "3.11"},
         },
     }
-    return {"name": name, "info": info, "lines": lines, "results": summarise(lines, info)}
+    return Run(Path(name), name, info, lines)
 
 
-@pytest.fixture
-def page(spider, tmp_path):
-    write_report([make_run(spider)], tmp_path / "page.html", None)
-    return (tmp_path / "page.html").read_text()
+def results_of(run):
+    return summarise(run.lines, run.info)
+
+
+def page_of(*runs, folder):
+    """The page about the runs, as text."""
+    write_report(runs, [results_of(run) for run in runs], folder / "page.html", None)
+    return (folder / "page.html").read_text()
+
+
+@pytest.fixture(name="page")
+def plain_page(spider, tmp_path):
+    return page_of(make_run(spider), folder=tmp_path)
 
 
 def test_the_page_needs_nothing_from_elsewhere(page):
@@ -80,7 +95,7 @@ def test_the_page_needs_nothing_from_elsewhere(page):
 
 def test_the_page_is_well_formed(page):
     class Parser(HTMLParser):
-        VOID = {"meta"}
+        VOID = frozenset({"meta"})
 
         def __init__(self):
             super().__init__()
@@ -123,34 +138,30 @@ def test_a_case_shows_schema_and_both_results(page):
 
 def test_without_data_the_cases_keep_their_sql(spider, tmp_path):
     run = make_run(spider)
-    run["info"]["identity"]["suite"] = "spider-format:/nowhere"
-    write_report([run], tmp_path / "page.html", None)
-    page = (tmp_path / "page.html").read_text()
+    run.identity["suite"] = "spider-format:/nowhere"
+    page = page_of(run, folder=tmp_path)
     assert "Without results: There is no folder /nowhere" in page
     assert "What does the lion weigh?" in page
 
 
 def test_several_runs_share_a_page(spider, tmp_path):
     runs = [make_run(spider), make_run(spider, "s", "other", {})]
-    write_report(runs, tmp_path / "page.html", None)
-    page = (tmp_path / "page.html").read_text()
+    page = page_of(*runs, folder=tmp_path)
     assert "<ul class=key>" in page and page.count('class="s1"') > 10
     assert "100.0 (100.0 to 100.0)" in page
 
 
 def test_a_run_without_mistakes_or_times_has_a_page_too(spider, tmp_path):
     run = make_run(spider, replies={})
-    for line in run["lines"]:
+    for line in run.lines:
         for key in ("seconds", "completion_tokens", "logprob"):
             del line[key]
-    run["results"] = summarise(run["lines"], run["info"])
-    write_report([run], tmp_path / "page.html", None)
-    page = (tmp_path / "page.html").read_text()
+    page = page_of(run, folder=tmp_path)
     assert "Case studies" not in page and "Seconds a question" not in page
 
 
 def test_cases_are_of_different_kinds_and_databases(spider):
-    chosen = choose_cases(make_run(spider)["lines"])
+    chosen = choose_cases(make_run(spider).lines)
     kinds = [line["score"]["kind"] for line in chosen]
     assert len(kinds) == len(set(kinds)) == 3
 
@@ -201,22 +212,22 @@ STATED = (0.9, 0.3, 0.4, 0.2, 0.9, 0.8)  # the second, third and fourth answers 
 
 def test_a_stated_confidence_is_measured_and_drawn(spider, tmp_path):
     run = make_run(spider, confidence=STATED)
-    found = run["results"]["calibration"]
+    results = results_of(run)
+    found = results["calibration"]
     assert found["n"] == 6 and found["auc"] == 1
     assert found["brier"] == pytest.approx((0.01 + 0.09 + 0.16 + 0.04 + 0.01 + 0.04) / 6)
     assert [c["value"] for c in found["coverage"]] == [0.5, 0.6, 0.6, 0.75, 1.0]
-    write_report([run, make_run(spider, "s", "without")], tmp_path / "page.html", None)
-    page = (tmp_path / "page.html").read_text()
+    page = page_of(run, make_run(spider, "s", "without"), folder=tmp_path)
     assert "<h2>Confidence" in page and "Reliability" in page and "Risk and coverage" in page
     assert "Calibration error, 10 bins of equal mass" in page
-    table = results.markdown_calibration([run["results"]], ["r"])
+    table = tables.markdown_calibration([results], ["r"])
     assert "Brier score" in table and "surest 80 %" in table
-    assert "Confidence" in [title for title, *_ in results.summary_tables(run["results"])]
+    assert "Confidence" in [title for title, *_ in tables.summary_tables(results)]
 
 
 def test_without_a_confidence_nothing_is_said_of_it(page, spider):
     assert "<h2>Confidence" not in page
-    assert results.markdown_calibration([make_run(spider)["results"]], ["r"]) == ""
+    assert tables.markdown_calibration([results_of(make_run(spider))], ["r"]) == ""
 
 
 # --- numbers ------------------------------------------------------------------------
@@ -230,7 +241,7 @@ def test_percentiles_interpolate():
 
 def test_results_are_the_lines_counted(spider):
     run = make_run(spider)
-    found = run["results"]
+    found = results_of(run)
     execution = found["measures"]["execution"]
     assert (execution["right"], execution["n"], execution["value"]) == (3, 6, 0.5)
     assert execution["low"] < 0.5 < execution["high"]
@@ -247,21 +258,32 @@ def test_results_are_the_lines_counted(spider):
 
 
 def test_no_text_of_the_data_is_published(spider):
-    text = json.dumps(make_run(spider)["results"])
+    text = json.dumps(results_of(make_run(spider)))
     assert not any(question in text or gold in text for _, question, gold in QUESTIONS)
 
 
+def test_published_results_name_no_folder_of_this_machine(spider, tmp_path):
+    run = make_run(spider)
+    run.identity["suite_databases"] = "/far/away/suites"
+    path = publish(run, results_of(run), tmp_path / "results")
+    assert path.name == "r.json" and "/far/away" not in path.read_text()
+    assert str(spider.parent) not in path.read_text()
+    (found,) = published(tmp_path / "results")
+    assert found["identity"]["suite"] == "spider-format:.../mini"
+    assert run.identity["suite"] == f"spider-format:{spider}"
+
+
 def test_the_score_table_stands_between_its_markers(spider):
-    readme = f"before\n{results._BEGIN}\nold\n{results._END}\nafter\n"
-    changed = with_score_table(readme, [make_run(spider)["results"]])
+    readme = f"before\n{tables._BEGIN}\nold\n{tables._END}\nafter\n"
+    changed = with_score_table(readme, [results_of(make_run(spider))])
     assert changed.startswith("before\n") and changed.endswith("\nafter\n")
     assert "tiny & co" in changed and "old" not in changed
-    assert with_score_table(changed, [make_run(spider)["results"]]) == changed
+    assert with_score_table(changed, [results_of(make_run(spider))]) == changed
 
 
 def test_the_readmes_scores_are_those_of_the_results_folder():
     readme = (ROOT / "README.md").read_text()
-    markers = f"the README's score table belongs between {results._BEGIN} and {results._END}"
-    assert results._BEGIN in readme and results._END in readme, markers
+    markers = f"the README's score table belongs between {tables._BEGIN} and {tables._END}"
+    assert tables._BEGIN in readme and tables._END in readme, markers
     scores = published(ROOT / "benchmarks" / "results")
     assert with_score_table(readme, scores) == readme, "run: benchmarks report --readme"

@@ -10,7 +10,8 @@ from mini_spider import QUESTIONS, SHOP, ZOO, build_database, write_spider
 
 from benchmarks.datasets import DataError, read_spider, sample
 from benchmarks.replay import Replay
-from benchmarks.runner import PREDICTIONS, RunFolder, read_lines, run
+from benchmarks.run_folder import PREDICTIONS, RunFolder, read_lines
+from benchmarks.runner import ask_all
 from benchmarks.scoring import Scorer, distilled_suite, neighbour_suite
 from t2sql_tui.backends.scripted import ScriptedBackend
 from t2sql_tui.core.errors import ModelError
@@ -31,7 +32,7 @@ def go(spider, tmp_path, backend=None, identity=IDENTITY, every_candidate=False,
     )
     scorer = Scorer(dataset, every_candidate=every_candidate)
     with RunFolder(tmp_path / "run", identity, {"command": "test"}) as folder:
-        run(dataset, backend, folder, scorer, asked, **options)
+        ask_all(dataset, backend, folder, scorer, asked, **options)
         return backend, dict(folder.lines)
 
 
@@ -42,26 +43,13 @@ def test_lines_hold_all_that_the_issue_asks_for(spider, tmp_path):
     line = lines["dev-0000"]
     assert written[0] == json.loads(json.dumps(line))
     assert line["text"] == line["sql"] == "SELECT count(*) FROM customer"
-    assert len(line["prompt"]) == 16 and line["accepted"] is True
+    assert len(line["prompt_digest"]) == 16 and line["accepted"] is True
     for number in ("seconds", "first_token_seconds", "prompt_tokens", "completion_tokens"):
         assert isinstance(line[number], int | float)
     score = line["score"]
     assert score["correct"] and score["strict"] and score["runs"] and score["string"]
     assert score["exact"] and score["hardness"] == "easy" and not score["chatty"]
     assert all(line["score"]["correct"] for line in lines.values())
-
-
-def test_features_of_old_lines_have_todays_names(tmp_path):
-    old = {"share": 1.0, "sign fan-out": 1.0, "ignored_share": 0.5, "unsaid": 2.0, "mended": 0.0}
-    (tmp_path / PREDICTIONS).write_text(json.dumps({"id": "a", "features": old}) + "\n")
-    (line,) = read_lines(tmp_path / PREDICTIONS)
-    assert line["features"] == {
-        "share": 1.0,
-        "warning fan-out": 1.0,
-        "unused_share": 0.5,
-        "unmet_phrases": 2.0,
-        "rewritten": 0.0,
-    }
 
 
 def test_questions_on_one_database_follow_each_other(spider, tmp_path):
@@ -160,16 +148,18 @@ def test_a_prompt_that_changed_under_the_same_version_is_refused(spider, tmp_pat
 
 
 def test_two_processes_cannot_write_one_run(tmp_path):
-    with RunFolder(tmp_path / "run", IDENTITY, {}):
-        with pytest.raises(DataError, match="Another process is writing"):
-            RunFolder(tmp_path / "run", IDENTITY, {})
+    with (
+        RunFolder(tmp_path / "run", IDENTITY, {}),
+        pytest.raises(DataError, match="Another process is writing"),
+    ):
+        RunFolder(tmp_path / "run", IDENTITY, {})
     RunFolder(tmp_path / "run", IDENTITY, {}).__exit__()
 
 
 def test_predictions_without_a_run_json_are_not_adopted(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / PREDICTIONS).write_text("{}\n")
-    with pytest.raises(DataError, match="no run.json"):
+    with pytest.raises(DataError, match=r"no run\.json"):
         RunFolder(tmp_path / "run", IDENTITY, {})
 
 
@@ -211,16 +201,16 @@ def test_every_candidate_is_judged_where_asked_for(spider, tmp_path):
 
 
 def test_a_line_holds_what_a_confidence_is_fitted_on(spider, tmp_path, monkeypatch):
-    from t2sql_tui.core import ask as asking
+    from benchmarks import runner
     from t2sql_tui.core.answers.confidence import features
 
-    plain, answers = asking.ask, []
+    plain, answers = runner.ask, []
 
     def ask(*arguments, **options):
         answers.append(replace(plain(*arguments, **options), confidence=0.75))
         return answers[-1]
 
-    monkeypatch.setattr(asking, "ask", ask)
+    monkeypatch.setattr(runner, "ask", ask)
     gold = GOLDS["How many customers are there?"]
     replies = {"How many": ("SELECT 2 WHERE 0", gold, gold.upper()), "": "SELECT 1"}
     _, lines = go(
@@ -288,14 +278,14 @@ def test_evidence_reaches_the_prompt(spider, tmp_path):
     hinted = dataset.only(replace(e, evidence="Rome is in Italy") for e in dataset.examples[:1])
     backend = ScriptedBackend()
     with RunFolder(tmp_path / "hinted", IDENTITY, {}) as folder:
-        run(hinted, backend, folder, Scorer(hinted), AskOptions())
+        ask_all(hinted, backend, folder, Scorer(hinted), AskOptions())
         assert folder.lines["dev-0000"]["evidence"] == "Rome is in Italy"
     assert "Rome is in Italy" in backend.prompts[0].suffix
 
 
 @pytest.mark.parametrize(("schema", "tables"), [("gold", 1), ("linked", 1), ("full", 2)])
 def test_the_model_may_be_shown_less_of_the_schema(spider, tmp_path, monkeypatch, schema, tables):
-    monkeypatch.setattr("benchmarks.shown.LINKED", 1)
+    monkeypatch.setattr("benchmarks.schema_subset.LINKED_TABLES", 1)
     backend, lines = go(spider, tmp_path, schema=schema)
     prompt = next(p for p in backend.prompts if "How many customers" in p.suffix)
     assert prompt.prefix.count("CREATE TABLE") == tables and "customer" in prompt.prefix

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.runner import RunOutcome
 from t2sql_tui.backends.merging.adapter import read_adapter
 from t2sql_tui.backends.merging.gguf_file import GGUFFile, Tensor, encode, write_gguf
 from t2sql_tui.backends.merging.merge import floats, lora_gguf, merge
@@ -689,12 +690,17 @@ def test_the_app_finds_an_adapter_by_its_folder(run, base):
 
 
 def test_eval_hands_over_to_benchmarks_run(run, monkeypatch):
-    seen = {}
-    monkeypatch.setattr("benchmarks.commands.run_suite", lambda **options: seen.update(options))
+    seen = []
+    monkeypatch.setattr(
+        "benchmarks.runner.run_suite",
+        lambda config, note: seen.append(config) or RunOutcome(run, 3, 3, {}),
+    )
+    monkeypatch.setattr("benchmarks.cli._print_outcome", lambda outcome: None)
     result = command("eval", run, "demo", "--limit", "3")
     assert result.exit_code == 0, result.output
-    assert (seen["suite"], seen["backend"], seen["limit"]) == ("demo", "peft", 3)
-    assert Path(seen["model"]) == run / "adapter"
+    (config,) = seen
+    assert (config.suite, config.backend, config.limit) == ("demo", "peft", 3)
+    assert Path(config.model) == run / "adapter"
 
 
 def test_what_is_no_run_is_refused(tmp_path):

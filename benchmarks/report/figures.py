@@ -1,4 +1,4 @@
-"""Small SVG figures, drawn by hand: no library, no script, one string each.
+"""Small SVG figures: no library, no script, one string each.
 
 Colours are CSS classes (`.s0`, `.s1`, ... for the series), so that the page's style sheet
 sets them once, for light and for dark.
@@ -34,8 +34,8 @@ def shares(rows: Sequence[tuple[str, Sequence[Share | None]]]) -> str:
         f"{' %' if t == 1 else ''}</text>"
         for t in (0, 0.25, 0.5, 0.75, 1)
     ]
-    for place, (label, values) in enumerate(rows):
-        top = 4 + place * step
+    for row, (label, values) in enumerate(rows):
+        top = 4 + row * step
         middle = top + step / 2
         parts.append(
             f'<text class="label" x="{left - 10}" y="{middle + 4:.1f}" text-anchor="end">'
@@ -66,8 +66,8 @@ def bars(rows: Sequence[tuple[str, Sequence[int]]]) -> str:
     left, right = _label_width(rows), _WIDTH - 40
     most = max((max(values) for _, values in rows), default=1) or 1
     parts = []
-    for place, (label, values) in enumerate(rows):
-        top = 4 + place * step
+    for row, (label, values) in enumerate(rows):
+        top = 4 + row * step
         parts.append(
             f'<text class="label" x="{left - 10}" y="{top + (step - 9) / 2 + 4:.1f}" '
             f'text-anchor="end">{escape(label)}</text>'
@@ -172,8 +172,8 @@ def histogram(
             )
     for number, row in enumerate(counts):
         path = f"M{x(low):.1f},{bottom}"
-        for place, share in enumerate(row):
-            path += f"V{y(share):.1f}H{x(low + (place + 1) * width):.1f}"
+        for index, share in enumerate(row):
+            path += f"V{y(share):.1f}H{x(low + (index + 1) * width):.1f}"
         parts.append(f'<path class="area s{number}" d="{path}V{bottom}Z"/>')
         for name, seconds in marks[number]:
             at = x(math.log10(max(seconds, 1e-3)))
