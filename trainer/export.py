@@ -25,7 +25,7 @@ import click
 from t2sql_tui.backends.merging.quantisations import QUANTISATIONS
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.adapter_info import AdapterInfo
-from t2sql_tui.core.types import Backend, GenerationSettings, ModelSpec
+from t2sql_tui.core.types import AskOptions, Backend, ModelSpec
 from trainer.files import read_json
 from trainer.outputs import Trained, find_trained, run_folder, run_name
 
@@ -163,12 +163,13 @@ def answers(
     from benchmarks.scoring import Scorer
     from t2sql_tui.core.database.database import open_database
 
-    scorer, lines = Scorer(dataset), []
+    scorer, lines, options = Scorer(dataset), [], AskOptions(repairs=0)
     for name, examples in groupby(dataset.examples, key=lambda example: example.database):
         with open_database(dataset.files[name][0]) as database:
             for example in examples:
-                line = predict(example, database, backend, GenerationSettings())
-                line["score"] = scorer.score(example, line)
+                prediction = predict(example, database, backend, options)
+                assert prediction is not None  # nothing stops it
+                line = scorer.scored(example, prediction)
                 lines.append(line)
                 on_line(line)
     return lines
