@@ -1,15 +1,17 @@
-"""A question in, checked SQL out: prompt, generate, extract, check, compare, and repair."""
+"""A question in, checked SQL out.
+
+`ask()` is the pipeline: the stored values that the question mentions, the prompt, the model's
+candidates, the check, the rewrites, the rows, the ranking and the confidence; and once more from
+the prompt where every candidate was rejected.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from t2sql_tui.core.answers.confidence import confidence, load_confidence
-from t2sql_tui.core.answers.rank import read, with_rows_once, with_stored_values
-from t2sql_tui.core.answers.rewrites.dates import with_read_dates
-from t2sql_tui.core.answers.rewrites.joins import with_linked_joins
+from t2sql_tui.core.answers.context import AnswerContext
 from t2sql_tui.core.database.database import Database
 from t2sql_tui.core.prompting.prompt import build_prompt
 from t2sql_tui.core.prompting.value_matching import find_values
@@ -25,6 +27,7 @@ from t2sql_tui.core.types import (
     Constraint,
     Generation,
     GenerationSettings,
+    ModelSpec,
     OnText,
     Prompt,
     Question,
@@ -52,19 +55,20 @@ def ask(
     """The model's SQL for `question`, checked against `database`. `shown` is what the model
     sees of the schema, by default all that fits.
 
-    Candidates that are compared are run under the locks and within `rank.LIMITS`, and the
-    answer is that of the best reading. Where every candidate is rejected, further prompts
-    show the model its SQL and what was wrong with it; `on_attempt(number, rejection)`
-    announces each. The answer's candidate is then the last that failed; its verdict is None
-    only if `should_stop` ended the work.
+    Candidates that are compared are run under the locks and within `execution.LIMITS`, and the
+    answer is that of the best reading; else it is the first that passed the check. Where every
+    candidate is rejected, further prompts show the model its SQL and what was wrong with it;
+    `on_attempt(number, rejection)` announces each. The answer's candidate is then the last that
+    failed; its verdict is None only if `should_stop` ended the work.
 
     Raises: ModelError, DatabaseError.
     """
-    settings = options.settings
     values = find_values(database, question.text)
-    generations: list[Generation] = []
-    failed: tuple[str, str] | None = None
+    context = AnswerContext(database, question, values, should_stop)
+    settings = options.settings
     constraint = _constraint_of(database.schema) if settings.constrained else None
+    failed: tuple[str, str] | None = None
+    generations: list[Generation] = []
     readings: tuple[Reading, ...] = ()
     for attempt in range(options.repairs + 1):
         prompt = prompt_for(question, database, backend, values, settings, failed, shown)
@@ -72,14 +76,11 @@ def ask(
         if generation.finish == "cancelled":
             candidate = generation.candidates[0] if generation.candidates else Candidate("")
             return Answer(question, candidate, (*generations, generation), values)
-        generation = replace(
-            generation, candidates=tuple(judge(c, database) for c in generation.candidates)
-        )
-        generations.append(generation)
-        best = pick(generation)
+        candidates = tuple(judge(c, database) for c in generation.candidates)
+        generations.append(replace(generation, candidates=candidates))
         if options.compare:
-            readings = _compare(generation, database, question, values, settings, should_stop)
-            best = readings[0].candidate
+            readings = _compare(candidates, context, sampled=not settings.search)
+        best = readings[0].candidate if options.compare else first_accepted(candidates)
         if isinstance(best.verdict, CheckedQuery) or attempt == options.repairs:
             break
         assert isinstance(best.verdict, Rejection)
@@ -89,40 +90,7 @@ def ask(
         if on_attempt:
             on_attempt(attempt + 1, best.verdict)
     answer = Answer(question, best, tuple(generations), values, readings)
-    if options.states_confidence and (fitted := load_confidence(backend.spec)):
-        answer = replace(answer, confidence=confidence(answer, fitted))
-    return answer
-
-
-def _compare(
-    generation: Generation,
-    database: Database,
-    question: Question,
-    values: tuple[ValueMatch, ...],
-    settings: GenerationSettings,
-    should_stop: ShouldStop | None,
-) -> tuple[Reading, ...]:
-    """The readings of a generation, dates read as they are stored and tables joined as the
-    keys say; where the best finds no rows, with the one that looks for the nearest stored
-    values instead; where it adds up repeated rows, with the one that takes each once."""
-    candidates = [
-        with_linked_joins(with_read_dates(candidate, database, should_stop), database, should_stop)
-        for candidate in generation.candidates
-    ]
-    readings = read(
-        candidates,
-        database,
-        question,
-        values,
-        sampled=not settings.search,
-        should_stop=should_stop,
-    )
-    best = readings[0]
-    if "empty" in best.warnings:
-        stored = with_stored_values(best, database, question, should_stop)
-        if stored:
-            return (stored, replace(best, votes=0, share=0.0), *readings[1:])
-    return with_rows_once(readings, database, question, values, should_stop)
+    return _with_confidence(answer, backend.spec) if options.states_confidence else answer
 
 
 @lru_cache(maxsize=4)
@@ -161,7 +129,28 @@ def judge(candidate: Candidate, database: Database) -> Candidate:
     return replace(candidate, sql=sql, verdict=check(sql, database))
 
 
-def pick(generation: Generation) -> Candidate:
+def first_accepted(candidates: Sequence[Candidate]) -> Candidate:
     """The first candidate that passed the check, else the first."""
-    passed = (c for c in generation.candidates if isinstance(c.verdict, CheckedQuery))
-    return next(passed, generation.candidates[0])
+    accepted = (c for c in candidates if isinstance(c.verdict, CheckedQuery))
+    return next(accepted, candidates[0])
+
+
+def _compare(
+    candidates: Sequence[Candidate], context: AnswerContext, *, sampled: bool
+) -> tuple[Reading, ...]:
+    """The readings of judged candidates, best first: rewritten, run, ranked, and the best of
+    them rewritten once more where its rows give reason to."""
+    # sqlglot takes 0.25 s to import: after the window is on screen.
+    from t2sql_tui.core.answers.rank import ranked_readings
+    from t2sql_tui.core.answers.rewrites.apply import rewrite_candidate, rewrite_readings
+
+    rewritten = [rewrite_candidate(candidate, context) for candidate in candidates]
+    return rewrite_readings(ranked_readings(rewritten, context, sampled=sampled), context)
+
+
+def _with_confidence(answer: Answer, spec: ModelSpec) -> Answer:
+    """`answer` with its confidence, where one was fitted for the model."""
+    from t2sql_tui.core.answers.confidence import confidence, load_confidence  # as in _compare
+
+    fitted = load_confidence(spec)
+    return replace(answer, confidence=confidence(answer, fitted)) if fitted else answer

@@ -388,25 +388,13 @@ class QueryResult:
     elapsed: float = 0.0
 
 
-#: What suggests that a SQL is wrong; `core.answers.describe` has a sentence for each.
-WarningKind = Literal[
-    "error",
-    "timeout",
-    "empty",
-    "all-null",
-    "cross-product",
-    "unused-join",
-    "unlinked-join",
-    "fan-out",
-]
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One reading of a question: the candidates whose rows are the same.
 
     `candidate` is the likeliest of them, `votes` how many they are, `share` their part of
-    the probability of all candidates (0 to 1), `warnings` what suggests that the SQL is wrong.
+    the probability of all candidates (0 to 1), `warnings` the names of what suggests that
+    the SQL is wrong (core.answers.warnings).
     `unused_words` are words and stored values of the question that name something in the file
     and that the SQL does not use, `unused_share` their share (0 to 1) of all such words, rare
     ones counting more; `unmet_phrases` are phrases of the question ("never", "at most 2") for
@@ -419,7 +407,7 @@ class Reading:
     candidate: Candidate
     votes: int = 1
     share: float = 1.0
-    warnings: tuple[WarningKind, ...] = ()
+    warnings: tuple[str, ...] = ()
     result: QueryResult | None = None
     replaced: tuple[tuple[str, str], ...] = ()
     unused_words: tuple[str, ...] = ()

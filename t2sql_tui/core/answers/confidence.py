@@ -12,11 +12,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
+from t2sql_tui.core.answers.warnings import WARNINGS
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.catalog import load_catalog, models_source
-from t2sql_tui.core.types import Answer, CheckedQuery, ModelSpec, WarningKind
+from t2sql_tui.core.types import Answer, CheckedQuery, ModelSpec
 
 CONFIDENCE = "confidence.json"
 
@@ -52,9 +53,7 @@ def features(answer: Answer) -> dict[str, float]:
         found["readings"] = float(len(answer.readings))
         found["unused_share"] = first.unused_share
         found["unmet_phrases"] = float(len(first.unmet_phrases))
-        found |= {
-            f"warning {kind}": float(kind in first.warnings) for kind in get_args(WarningKind)
-        }
+        found |= {f"warning {name}": float(name in first.warnings) for name in WARNINGS}
     return found
 
 
@@ -92,7 +91,7 @@ def load_confidence(spec: ModelSpec) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
-        fitted = json.loads(file.read_text("utf-8"))
+        fitted: dict[str, Any] = json.loads(file.read_text("utf-8"))
         probability({}, fitted)
         return fitted
     except (OSError, ValueError, TypeError, KeyError) as error:

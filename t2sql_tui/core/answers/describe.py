@@ -10,23 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from t2sql_tui.core.types import Answer, CheckedQuery, QueryResult, Reading, Schema, WarningKind
+from t2sql_tui.core.types import Answer, CheckedQuery, QueryResult, Reading, Schema
 
 SURE = 0.9  # confidence from which an answer is called sure
 UNSURE = 0.5  # confidence under which the person is asked, or told of the doubt
 
 NAMED = 4  # words that are listed, at most
-
-WARNINGS: dict[WarningKind, str] = {
-    "error": "It fails when it runs.",
-    "timeout": "It did not finish in the short time given to compare.",
-    "empty": "It finds no rows.",
-    "all-null": "It finds nothing but empty values (NULL).",
-    "cross-product": "It pairs every row of one table with every row of another.",
-    "unused-join": "It joins a table that it then makes no use of.",
-    "unlinked-join": "It joins tables on columns that no key links.",
-    "fan-out": "It adds up some rows more than once, because a join repeats them.",
-}
 
 
 def choices(answer: Answer) -> list[Reading]:
@@ -110,7 +99,9 @@ def changes(reading: Reading) -> list[str]:
 
 def warnings_text(reading: Reading) -> str:
     """A sentence for each warning, and one for what of the question the SQL does not use."""
-    said = [WARNINGS[kind] for kind in reading.warnings]
+    from t2sql_tui.core.answers.warnings import WARNINGS  # brings sqlglot: see core/ask.py
+
+    said = [WARNINGS[name].sentence for name in reading.warnings]
     if unused := (*reading.unused_words, *reading.unmet_phrases):
         said.append(f"It makes no use of: {', '.join(unused[:NAMED])}.")
     return " ".join(said)

@@ -115,7 +115,8 @@ def _build(database: Database, index: sqlite3.Connection, key: str) -> None:
             plain, content = '', detail = none, tokenize = 'trigram');
         """
     )
-    rows, acronyms = [], []
+    rows: list[tuple[int, int, str, str, str, str]] = []
+    acronyms: list[tuple[str, int]] = []
     for column_index, table, column, value in _stored_values(database):
         words = split_words(value)
         plain = plain_text(words)

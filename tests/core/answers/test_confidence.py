@@ -96,7 +96,7 @@ def test_a_fit_is_of_the_catalogs_model_and_of_no_other(tmp_path, monkeypatch):
     assert load_confidence(replace(spec, sha256="")) is None  # a file of the same name
     assert load_confidence(replace(spec, name="stranger")) is None
     file.write_text('{"features": {}}')
-    with pytest.raises(ModelError, match="confidence.json is damaged"):
+    with pytest.raises(ModelError, match=r"confidence\.json is damaged"):
         load_confidence(spec)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from t2sql_tui.core.answers.describe import (
-    WARNINGS,
     agreement,
     asks_which,
     certainty,
@@ -14,6 +13,7 @@ from t2sql_tui.core.answers.describe import (
     summary,
     tell_apart,
 )
+from t2sql_tui.core.answers.warnings import WARNINGS
 from t2sql_tui.core.types import (
     CHECK_KEY,
     Answer,
@@ -23,7 +23,6 @@ from t2sql_tui.core.types import (
     Question,
     Reading,
     Schema,
-    WarningKind,
 )
 
 ROWS = QueryResult(("n",), ((1,), (2,)))
@@ -34,7 +33,7 @@ CHECKED = CheckedQuery("SELECT 1", ("1",), (), CHECK_KEY)
 
 
 def reading(
-    votes: int, warnings: tuple[WarningKind, ...] = (), result: QueryResult | None = ROWS
+    votes: int, warnings: tuple[str, ...] = (), result: QueryResult | None = ROWS
 ) -> Reading:
     return Reading(Candidate("SELECT 1", verdict=CHECKED), votes, votes / 4, warnings, result)
 
@@ -94,7 +93,7 @@ def test_a_single_doubtful_reading_may_mean_that_the_file_cannot_answer() -> Non
         "Read the SQL before you rely on it."
     )
     assert cannot not in summary(answer(reading(3, ("empty",)), reading(1), confidence=0.2))
-    assert summary(answer(reading(1, ("cross-product",)))) == WARNINGS["cross-product"]
+    assert summary(answer(reading(1, ("cross-product",)))) == WARNINGS["cross-product"].sentence
     assert summary(answer()) == ""
     assert summary(answer(confidence=0.95)) == "Sure (95 %)."
 

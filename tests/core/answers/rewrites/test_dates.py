@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from t2sql_tui.backends.scripted import ScriptedBackend
+from t2sql_tui.core.answers.context import AnswerContext
 from t2sql_tui.core.answers.describe import summary
 from t2sql_tui.core.answers.explain import explain
-from t2sql_tui.core.answers.rewrites.dates import form_of, with_read_dates
+from t2sql_tui.core.answers.rewrites.apply import rewrite_candidate
+from t2sql_tui.core.answers.rewrites.dates import form_of
 from t2sql_tui.core.ask import ask
 from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.sql.check import check
@@ -54,7 +56,7 @@ def visits(tmp_path_factory):
 
 def read(sql: str, database, should_stop=None) -> Candidate:
     candidate = Candidate(sql, sql, verdict=check(sql, database))
-    return with_read_dates(candidate, database, should_stop)
+    return rewrite_candidate(candidate, AnswerContext(database, Question(""), (), should_stop))
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "iso"])

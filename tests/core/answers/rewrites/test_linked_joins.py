@@ -6,11 +6,14 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlglot import exp
 
-from t2sql_tui.core.answers.rewrites.joins import has_unlinked_join, with_linked_joins
+from t2sql_tui.core.answers.context import AnswerContext
+from t2sql_tui.core.answers.joins import unlinked_joins
+from t2sql_tui.core.answers.rewrites.apply import rewrite_candidate
 from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.sql.check import check
-from t2sql_tui.core.types import Candidate
+from t2sql_tui.core.types import Candidate, Question
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ def clinic(tmp_path_factory):
 
 def linked(sql: str, database, should_stop=None) -> Candidate:
     candidate = Candidate(sql, sql, verdict=check(sql, database))
-    return with_linked_joins(candidate, database, should_stop)
+    return rewrite_candidate(candidate, AnswerContext(database, Question(""), (), should_stop))
 
 
 @pytest.mark.parametrize(
@@ -88,15 +91,8 @@ def test_the_path_of_the_keys_is_taken(sql: str, row, through: str, clinic) -> N
     found = linked(sql, clinic)
     assert found.rewrites == (through,)
     assert clinic.run(found.verdict).rows == (row,)
-    assert not any(has_unlinked_join(s, clinic.schema) for s in found_selects(found.sql))
-
-
-def found_selects(sql: str):
-    from sqlglot import exp
-
-    from t2sql_tui.core.sql.tree import parse
-
-    return parse(sql).find_all(exp.Select)
+    selects = found.verdict.tree.find_all(exp.Select)
+    assert not any(list(unlinked_joins(select, clinic.schema)) for select in selects)
 
 
 @pytest.mark.parametrize(

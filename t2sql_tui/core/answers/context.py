@@ -1,0 +1,25 @@
+"""What is known of a question while its candidates are run, judged and rewritten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from t2sql_tui.core.database.database import Database
+from t2sql_tui.core.types import Question, Schema, ShouldStop, ValueMatch
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerContext:
+    """The question, the open file, and the stored values that the question mentions.
+    `should_stop` ends whatever runs."""
+
+    database: Database
+    question: Question
+    values: Sequence[ValueMatch] = ()
+    should_stop: ShouldStop | None = None
+
+    @property
+    def schema(self) -> Schema:
+        """The schema of the file."""
+        return self.database.schema
