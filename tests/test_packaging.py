@@ -60,6 +60,7 @@ def test_every_data_file_is_in_the_wheel(wheel):
         *ROOT.glob("t2sql_tui/demo/*.sql"),
         *ROOT.glob("t2sql_tui/demo/*.json"),
         *ROOT.glob("trainer/recipes/*.toml"),
+        *ROOT.glob("benchmarks/untidy/*/*.txt"),
     ]
     names = {str(path.relative_to(ROOT)) for path in data}
     names |= {
