@@ -151,9 +151,9 @@ class PrefixCache:
             _remove(Path(temporary))
 
     def _make_room(self, root: Path, size: int) -> None:
-        """Removes the least recently used files below `root`, of every model, until `size` more bytes fit.
+        """Removes the least recently used files in `root` until `size` more bytes fit.
 
-        Files that a killed process left half-written count and go like the others.
+        Those of other models count too, and what a killed process left half-written.
         """
         files = [(path.stat(), path) for path in root.glob("*/*") if path.is_file()]
         total = sum(stat.st_size for stat, _ in files) + size

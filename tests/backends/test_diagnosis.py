@@ -16,7 +16,7 @@ def test_a_working_machine(tiny_gguf):
 def test_bad_weights_are_a_finding(tmp_path):
     bad = tmp_path / "bad.gguf"
     bad.write_bytes(b"nothing")
-    name, ok, detail = diagnose(bad)[-1]
+    _, ok, detail = diagnose(bad)[-1]
     assert not ok and "bad.gguf" in detail
 
 

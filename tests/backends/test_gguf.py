@@ -138,7 +138,7 @@ def test_several_databases_take_turns_in_memory(load):
     backend = load(cache_folder=None)
     others = [replace(PROMPT, prefix=f"{n} {PROMPT.prefix}") for n in range(3)]
     texts = [backend.generate(p, GenerationSettings(8)).candidates[0].text for p in others]
-    for prompt, text in zip(others, texts):
+    for prompt, text in zip(others, texts, strict=True):
         answer = backend.generate(prompt, GenerationSettings(8))
         assert answer.cached_tokens >= len(ids(backend, prompt.prefix))
         assert answer.candidates[0].text == text

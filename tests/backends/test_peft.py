@@ -63,7 +63,8 @@ def test_answers_are_the_same(backends, tokens, candidates):
     """Half a character at the very end is shown by one and not by the other; and keys and
     values are in half precision in one, so that long samples part in the end."""
     settings = GenerationSettings(tokens, candidates=candidates, seed=5)
-    for a, b in zip(*(backend.generate(PROMPT, settings).candidates for backend in backends)):
+    found = [backend.generate(PROMPT, settings).candidates for backend in backends]
+    for a, b in zip(*found, strict=True):
         assert a.text.rstrip("�") == b.text.rstrip("�")
         assert a.tokens == b.tokens and b.text
         assert a.logprob == pytest.approx(b.logprob, abs=0.3)
@@ -134,7 +135,7 @@ def test_what_is_not_allowed_is_not_written(backends):
         free = backend.generate(PROMPT, settings).candidates[0]
         letter = free.text[:1]
         tied = backend.generate(
-            PROMPT, settings, constraint=lambda text, whole: letter not in text
+            PROMPT, settings, constraint=lambda text, whole, letter=letter: letter not in text
         ).candidates[0]
         assert tied.text and letter not in tied.text
         assert tied.logprob < 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from t2sql_tui.core.errors import ModelError
 
-#: In an adapter's folder, beside PEFT's files.
+#: The file's name in an adapter's folder, where PEFT's own files are.
 ADAPTER_INFO = "t2sql.json"
 
 
@@ -17,8 +17,8 @@ class AdapterInfo:
     """What an adapter was trained on and for: `t2sql.json` in its folder.
 
     The trainer writes it; merging, exporting and loading refuse what does not fit.
-    `base` is a name in the catalog, a file, a folder or a hub id; `base_sha256` is
-    `backends.merging.safetensors.weights_sha256` of it. An empty field is not known, and not checked.
+    `base` is a name in the catalog, a file, a folder or a hub id; `base_sha256` is its
+    `backends.merging.safetensors.weights_sha256`. An empty field is unknown and not checked.
     """
 
     base: str = ""
@@ -29,12 +29,16 @@ class AdapterInfo:
 
 
 def write_adapter_info(folder: Path, info: AdapterInfo) -> None:
+    """Writes `info` into the folder of an adapter."""
     text = json.dumps(asdict(info), indent=2) + "\n"
     (folder / ADAPTER_INFO).write_text(text, encoding="utf-8")
 
 
 def read_adapter_info(folder: Path) -> AdapterInfo:
-    """An adapter without the file gives an empty `AdapterInfo`. Raises: ModelError."""
+    """What the folder of an adapter says of it; without the file an empty `AdapterInfo`.
+
+    Raises: ModelError when the file is damaged.
+    """
     path = folder / ADAPTER_INFO
     if not path.exists():
         return AdapterInfo()

