@@ -654,10 +654,11 @@ def test_the_gate_between_the_real_backends(base, run, tmp_path, monkeypatch):
     the same answers to the same prompts."""
     from benchmarks.datasets import sample
     from benchmarks.suites import load_suite
-    from t2sql_tui.core.types import GenerationSettings
+    from t2sql_tui.core.types import AskOptions, GenerationSettings
 
     monkeypatch.setattr("t2sql_tui.backends.gguf.usable_cores", lambda: 1)  # threads spin
-    monkeypatch.setattr(export, "GenerationSettings", lambda: GenerationSettings(max_tokens=12))
+    short = GenerationSettings(max_tokens=12)
+    monkeypatch.setattr(export, "AskOptions", lambda repairs: AskOptions(short, repairs=repairs))
     write_adapter_info(
         run / "adapter",
         AdapterInfo(
