@@ -64,18 +64,19 @@ async def session(started: float) -> dict[str, float]:
                 await pilot.pause(0.01)
 
         async def ask(question: str) -> float:
-            bench, job = app.workbench, app.workbench.job
-            bench.box.focus()
-            bench.box.show(question)
+            bench, state = app.workbench, app.workbench.session
+            job = state.job
+            bench.question_box.focus()
+            bench.question_box.show(question)
             await pilot.pause()
             begun = time.monotonic()
             await pilot.press("enter")
-            await until(lambda: bench.job > job and bench.phase in ("proposed", "rejected"))
+            await until(lambda: state.job > job and state.phase in ("proposed", "rejected"))
             return time.monotonic() - begun
 
         await pilot.pause()
         seen["first paint, s"] = time.time() - started
-        await until(lambda: app.workbench.database and app._model_state[0] == "ready")
+        await until(lambda: app.workbench.session.database and app.state.model_status == "ready")
         seen["ready for the first question, s"] = time.time() - started
         await ask("How many stores are there?")
         seen["warm question, s"] = await ask("How many products are there?")
@@ -83,7 +84,7 @@ async def session(started: float) -> dict[str, float]:
         await pilot.press("e")
         app.workbench.sql.editor.text = BIG
         await pilot.press("f5")
-        await until(lambda: app.workbench.phase == "done")
+        await until(lambda: app.workbench.session.phase == "done")
         assert len(app.workbench.results.grid.order) == 100_000
         await pilot.press("ctrl+end")
         seen["memory after a 100,000-row result, MB"] = resident_mb()

@@ -1,4 +1,7 @@
-"""How one stored value looks: in a grid cell, in the viewer, on the clipboard."""
+"""How one stored value looks: in a grid cell, in the viewer, on the clipboard.
+
+And how text, sizes and durations are written everywhere on the screen.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ _SYMBOLS = {"\n": "↵", "\r": "␍", "\t": "⇥", "\x7f": "␡"}
 
 
 def kind_of(value: Any) -> Kind:
+    """The kind of value, as the screen tells them apart."""
     if value is None:
         return "null"
     if isinstance(value, (int, float)):
@@ -117,8 +121,14 @@ def byte_size(count: int) -> str:
     """1 byte, 900 bytes, 1.2 kB, 34.5 MB."""
     if count < 1000:
         return f"{count} byte{'' if count == 1 else 's'}"
-    for unit in ("kB", "MB", "GB", "TB"):
-        count /= 1000
-        if count < 1000:
+    size, unit = count / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if size < 1000:
             break
-    return f"{count:.1f} {unit}"
+        size, unit = size / 1000, larger
+    return f"{size:.1f} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """3 ms, 1.2 s."""
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

@@ -25,7 +25,7 @@ CREATE INDEX IF NOT EXISTS questions_by_database ON questions (database, id);
 CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, opened_at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS preferences (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
-_KEPT = 10_000  # questions; older ones are forgotten
+_MAX_QUESTIONS = 10_000  # older ones are forgotten
 
 
 class HistoryError(T2SQLError):
@@ -34,12 +34,22 @@ class HistoryError(T2SQLError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
+    """A question with its SQL, and how many rows it found when it last ran."""
+
     id: int
     asked_at: float
     database: str
     question: str
     sql: str
     row_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """An entry to bring back, and whether to run its SQL at once."""
+
+    entry: Entry
+    run: bool
 
 
 class History:
@@ -53,6 +63,7 @@ class History:
         self.path = path
 
     def add(self, database: str, question: str, sql: str, row_count: int | None) -> None:
+        """Keep a question with its SQL."""
         with self._open() as db:
             db.execute(
                 "INSERT INTO questions (asked_at, database, question, sql, row_count)"
@@ -60,7 +71,8 @@ class History:
                 (time.time(), database, question, sql, row_count),
             )
             db.execute(
-                "DELETE FROM questions WHERE id <= (SELECT max(id) FROM questions) - ?", (_KEPT,)
+                "DELETE FROM questions WHERE id <= (SELECT max(id) FROM questions) - ?",
+                (_MAX_QUESTIONS,),
             )
 
     def search(self, text: str = "", limit: int = 500) -> list[Entry]:
@@ -89,10 +101,11 @@ class History:
             return [question for (question,) in rows][::-1]
 
     def forget(self, entry_id: int) -> None:
+        """Delete an entry."""
         with self._open() as db:
             db.execute("DELETE FROM questions WHERE id = ?", (entry_id,))
 
-    def opened(self, path: str) -> None:
+    def note_opened(self, path: str) -> None:
         """Note that a file was opened now."""
         with self._open() as db:
             db.execute(
@@ -108,11 +121,13 @@ class History:
             return [path for (path,) in rows if os.path.exists(path)][:limit]
 
     def preference(self, name: str) -> str | None:
+        """What the person chose; None where they did not."""
         with self._open() as db:
             row = db.execute("SELECT value FROM preferences WHERE name = ?", (name,)).fetchone()
             return row[0] if row else None
 
-    def prefer(self, name: str, value: str) -> None:
+    def set_preference(self, name: str, value: str) -> None:
+        """Keep a choice for the next time."""
         with self._open() as db:
             db.execute(
                 "INSERT INTO preferences VALUES (?, ?)"
@@ -135,16 +150,16 @@ class History:
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return self._prepared()
+            return self._connect_prepared()
         except sqlite3.DatabaseError as error:
             # OperationalError is a lock or a permission; the bare class is a damaged file.
             if type(error) is not sqlite3.DatabaseError:
                 raise
             aside = self.path.with_name(f"{self.path.stem}-damaged-{time.time_ns()}.sqlite")
             self.path.rename(aside)
-            return self._prepared()
+            return self._connect_prepared()
 
-    def _prepared(self) -> sqlite3.Connection:
+    def _connect_prepared(self) -> sqlite3.Connection:
         if not self.path.exists():
             # Questions may be private: nobody else on the machine reads them.
             self.path.touch(mode=0o600)

@@ -17,6 +17,7 @@ from t2sql_tui.backends.scripted import ScriptedBackend
 from t2sql_tui.core.types import ModelSpec
 from t2sql_tui.ui.app import T2SQLApp
 from t2sql_tui.ui.screens.workbench import Workbench
+from t2sql_tui.ui.session import Session
 
 SHOP = """
 CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, city TEXT);
@@ -55,9 +56,13 @@ class Driver:
         return bench
 
     @property
+    def session(self) -> Session:
+        return self.bench.session
+
+    @property
     def status(self) -> str:
         line = self.bench.status
-        return f"{line.words}  {line.hint}"
+        return f"{line.text}  {line.hint}"
 
     def names(self, *kinds: type[Message]) -> list[str]:
         """The names of the messages of these kinds, in the order they were handled."""
@@ -76,7 +81,9 @@ class Driver:
     async def ready(self) -> None:
         await self.until(
             lambda: (
-                self.app.workbench and self.bench.database and self.app._model_state[0] == "ready"
+                self.app.workbench
+                and self.session.database
+                and self.app.state.model_status == "ready"
             )
         )
 
@@ -86,11 +93,11 @@ class Driver:
 
     async def ask(self, question: str, phase: str = "proposed") -> None:
         """Type a question, press Enter, wait until the app is in `phase`."""
-        self.bench.box.focus()
-        self.bench.box.show(question)
+        self.bench.question_box.focus()
+        self.bench.question_box.show(question)
         await self.pilot.pause()
         await self.press("enter")
-        await self.until(lambda: self.bench.phase == phase)
+        await self.until(lambda: self.session.phase == phase)
 
 
 @contextlib.asynccontextmanager

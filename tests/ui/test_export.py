@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from textual.widgets import Checkbox, Input, Select
 
+from t2sql_tui.ui.files import file_stem, is_part_of
 from t2sql_tui.ui.messages import ExportFinished, WorkFailed
 from t2sql_tui.ui.screens.confirm import ConfirmScreen
-from t2sql_tui.ui.screens.export import ExportScreen, file_stem, is_part_of
+from t2sql_tui.ui.screens.export import ExportScreen
 
 from .conftest import Driver, run_app
 
@@ -19,7 +20,7 @@ from .conftest import Driver, run_app
 async def open_export(d: Driver, sql_question: str = "Who?") -> ExportScreen:
     await d.ask(sql_question)
     await d.press("a")
-    await d.until(lambda: d.bench.phase == "done")
+    await d.until(lambda: d.session.phase == "done")
     await d.press("ctrl+e")
     await d.until(lambda: isinstance(d.app.screen, ExportScreen))
     screen = d.app.screen
@@ -57,7 +58,7 @@ async def test_only_the_filtered_rows_in_the_order_shown(shop: Path) -> None:
     async with run_app(shop, ["SELECT id, total FROM orders"]) as d:
         await d.ask("All?")
         await d.press("a")
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         d.bench.results.grid.sort_by(0)
         d.bench.results.grid.sort_by(0)
         d.bench.results.grid.filter("49")

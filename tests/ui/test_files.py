@@ -11,9 +11,10 @@ import pytest
 from textual.widgets import Input, OptionList
 
 from t2sql_tui.backends.scripted import FOREVER
+from t2sql_tui.ui.files import is_sqlite
 from t2sql_tui.ui.history import History
 from t2sql_tui.ui.messages import DatabaseOpened, FileChanged, SQLGenerated
-from t2sql_tui.ui.screens.open import OpenScreen, is_sqlite
+from t2sql_tui.ui.screens.open import OpenScreen
 from t2sql_tui.ui.widgets.schema import SchemaTree
 
 from .conftest import Driver, run_app
@@ -55,7 +56,7 @@ async def test_without_a_file_it_offers_files_and_demos(folder: Path) -> None:
         assert isinstance(d.app.screen, OpenScreen), "there is nothing to go back to"
         await d.press(*"shop", "enter")
         await d.ready()
-        assert d.bench.file_name == "shop.sqlite"
+        assert d.session.file_name == "shop.sqlite"
         await d.ask("Who?")
 
 
@@ -69,7 +70,7 @@ async def test_a_demo_opens_with_its_questions(
         screen.query_one(OptionList).highlighted = place
         await d.press("enter")
         await d.ready()
-        assert d.bench.history_key == "demo:saas"
+        assert d.session.history_key == "demo:saas"
         assert d.bench.query_one("#examples", OptionList).option_count == 10
 
 
@@ -82,13 +83,13 @@ async def test_another_file_replaces_the_open_one_and_stops_its_work(folder: Pat
         await d.press(*"other", "enter")
         await d.until(lambda: d.app.workbench is not old)
         await d.ready()
-        assert [t.name for t in d.bench.database.schema.tables] == ["planets"]
+        assert [t.name for t in d.session.database.schema.tables] == ["planets"]
         assert d.bench.query_one(SchemaTree).root.children[0].data.name == "planets"
         await d.until(
             lambda: not [w for w in d.app.workers if w.group == "generate" and w.is_running]
         )
         assert d.names(SQLGenerated) in ([], ["SQLGenerated"])
-        assert d.bench.phase == "idle" and d.bench.sql.text == ""
+        assert d.session.phase == "idle" and d.bench.sql.text == ""
 
 
 async def test_folders_are_entered_and_names_completed(folder: Path) -> None:
@@ -107,7 +108,7 @@ async def test_folders_are_entered_and_names_completed(folder: Path) -> None:
         field.value += "deep"
         await d.pilot.pause()
         await d.press("enter")
-        await d.until(lambda: d.app.workbench and d.bench.file_name == "deep.sqlite")
+        await d.until(lambda: d.app.workbench and d.session.file_name == "deep.sqlite")
 
 
 @pytest.mark.parametrize(
@@ -155,20 +156,20 @@ async def test_an_empty_file_says_that_there_is_nothing_to_ask(folder: Path) -> 
     path = folder / "empty.sqlite"
     path.touch()
     async with run_app(path, wait=False) as d:
-        await d.until(lambda: d.app.workbench and d.bench.database)
+        await d.until(lambda: d.app.workbench and d.session.database)
         assert "Nothing to ask" in d.status
-        assert "no tables" in d.bench.box.placeholder
+        assert "no tables" in d.bench.question_box.placeholder
 
 
 async def test_recent_files_come_first_and_lost_ones_not_at_all(folder: Path) -> None:
     history = History(folder / "h.sqlite")
-    history.opened(str(folder / "gone.sqlite"))
-    history.opened(str(folder / "other.db"))
+    history.note_opened(str(folder / "gone.sqlite"))
+    history.note_opened(str(folder / "other.db"))
     async with run_app(None, history=history.path, wait=False) as d:
         screen = await picker(d)
         assert titles(screen)[:2] == ["Opened before", "other.db"]
         await d.press("enter")
-        await d.until(lambda: d.app.workbench and d.bench.file_name == "other.db")
+        await d.until(lambda: d.app.workbench and d.session.file_name == "other.db")
 
 
 async def test_a_change_by_another_program_is_noticed_and_reread(shop: Path) -> None:
@@ -179,7 +180,7 @@ async def test_a_change_by_another_program_is_noticed_and_reread(shop: Path) -> 
         await d.until(lambda: d.names(FileChanged))
         assert "changed on disk" in str(d.bench.query_one("#file").content)
         await d.press("ctrl+r")
-        await d.until(lambda: d.bench.database.schema.table("added"))
+        await d.until(lambda: d.session.database.schema.table("added"))
         await d.until(lambda: "changed" not in str(d.bench.query_one("#file").content))
         labels = [node.data.name for node in d.bench.query_one(SchemaTree).root.children]
         assert "added" in labels
@@ -189,7 +190,7 @@ async def test_a_deleted_file_is_said_and_the_rows_stay(shop: Path) -> None:
     async with run_app(shop) as d:
         await d.ask("Who?")
         await d.press("a")
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         shop.unlink()
         await d.until(lambda: d.names(FileChanged))
         assert "gone" in d.status
@@ -211,12 +212,12 @@ async def test_strange_names_of_files(folder: Path) -> None:
     async with run_app(undecodable) as d:
         await d.ask("Who?")
         await d.press("a")
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         await d.press("ctrl+o")
         screen = await picker(d)
         assert "shop.sqlite" in titles(screen)
         d.app.open_file(odd)
-        await d.until(lambda: d.app.workbench and d.bench.file_name == "[bold]o↵d[nope].sqlite")
+        await d.until(lambda: d.app.workbench and d.session.file_name == "[bold]o↵d[nope].sqlite")
         await d.ready()
         odd.unlink()
         d.app.open_file(odd)

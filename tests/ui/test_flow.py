@@ -42,7 +42,7 @@ async def test_a_question_becomes_rows_only_after_approval(shop: Path) -> None:
         assert not d.bench.results.has_rows
         assert d.bench.sql.editor.has_focus
         await d.press("a")
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         assert d.names(*STEPS)[2:] == ["QueryApproved", "RowsFetched"]
         assert d.bench.results.grid.result.rows[0] == ("Ada", "Oslo")
         assert d.bench.results.grid.has_focus
@@ -55,15 +55,15 @@ async def test_keys_that_approve(shop: Path, key: str) -> None:
     async with run_app(shop) as d:
         await d.ask("Who?")
         await d.press(key)
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
 
 
 async def test_the_sql_pane_fills_while_the_model_writes(shop: Path) -> None:
     async with run_app(shop, ["SELECT name FROM customers WHERE city = 'Oslo'"], delay=0.05) as d:
         seen = set()
-        d.bench.box.show("Who lives in Oslo?")
-        d.bench.box.action_submit()
-        while d.bench.phase != "proposed":
+        d.bench.question_box.show("Who lives in Oslo?")
+        d.bench.question_box.action_submit()
+        while d.session.phase != "proposed":
             seen.add(d.bench.sql.text)
             await asyncio.sleep(0.01)  # not pilot.pause(), which waits until all is quiet
         growing = sorted(seen, key=len)
@@ -80,12 +80,12 @@ async def test_a_question_waits_for_the_model_and_says_so(shop: Path) -> None:
         return ScriptedBackend(ModelSpec("scripted"), ["SELECT 1 AS one"])
 
     async with run_app(shop, factory=load, wait=False) as d:
-        await d.until(lambda: d.app.workbench and d.bench.database)
+        await d.until(lambda: d.app.workbench and d.session.database)
         await d.until(lambda: "25 %" in str(d.bench.query_one("#model").content))
         await d.ask("Anything?", phase="queued")
         assert "waits for the model" in d.status
         gate.set()
-        await d.until(lambda: d.bench.phase == "proposed")
+        await d.until(lambda: d.session.phase == "proposed")
         assert d.bench.sql.text == "SELECT 1 AS one"
         assert "Reads no table" in d.status
 
@@ -98,14 +98,14 @@ async def test_a_queued_question_can_be_taken_back(shop: Path) -> None:
         return ScriptedBackend()
 
     async with run_app(shop, factory=load, wait=False) as d:
-        await d.until(lambda: d.app.workbench and d.bench.database)
+        await d.until(lambda: d.app.workbench and d.session.database)
         await d.ask("Anything?", phase="queued")
         await d.press("escape")
-        assert d.bench.phase == "idle"
+        assert d.session.phase == "idle"
         gate.set()
         await d.ready()
         assert d.names(SQLGenerated) == []
-        assert d.bench.box.text == "Anything?"
+        assert d.bench.question_box.text == "Anything?"
 
 
 @pytest.mark.parametrize("slow_file", [False, True])
@@ -131,7 +131,7 @@ async def test_a_model_that_cannot_be_loaded_is_tried_again_with_the_next_questi
         return ScriptedBackend()
 
     async with run_app(shop, factory=load, wait=False) as d:
-        await d.until(lambda: d.app._model_state[0] == "failed" and d.bench.database)
+        await d.until(lambda: d.app.state.model_status == "failed" and d.session.database)
         assert "The weights are damaged." in d.status and "models pull" in d.status
         await d.ask("Anything?")
         assert len(tries) == 2
@@ -142,7 +142,7 @@ async def test_generation_stops_on_escape(shop: Path) -> None:
         await d.ask("Go on for ever", phase="generating")
         await d.until(lambda: d.bench.sql.text)
         await d.press("escape")
-        assert d.bench.phase == "idle"
+        assert d.session.phase == "idle"
         assert "Stopped after" in d.status
         await d.ask("And now?")
         assert d.bench.sql.text == "SELECT 2 AS two"
@@ -153,11 +153,11 @@ async def test_a_running_query_stops_on_escape(shop: Path) -> None:
     async with run_app(shop, [SLOW]) as d:
         await d.ask("Count for ever")
         await d.press("a")
-        await d.until(lambda: d.bench.phase == "running")
+        await d.until(lambda: d.session.phase == "running")
         await d.pilot.pause(0.2)
         started = time.monotonic()
         await d.press("escape")
-        assert d.bench.phase == "proposed"
+        assert d.session.phase == "proposed"
         assert "Stopped after" in d.status
         await d.until(lambda: not [w for w in d.app.workers if w.group == "run" and w.is_running])
         assert time.monotonic() - started < 2
@@ -170,7 +170,7 @@ async def test_a_query_over_its_time_limit_says_so(shop: Path) -> None:
         await d.ask("Count for ever")
         await d.press("a")
         await d.until(lambda: d.names(WorkFailed))
-        assert d.bench.phase == "proposed"
+        assert d.session.phase == "proposed"
         assert "stopped after 0.3 seconds" in d.status
 
 
@@ -180,7 +180,7 @@ async def test_a_query_that_fails_while_it_runs(shop: Path) -> None:
         await d.press("a")
         await d.until(lambda: d.names(WorkFailed))
         assert "integer overflow" in d.status
-        assert d.bench.phase == "proposed" and not d.bench.results.has_rows
+        assert d.session.phase == "proposed" and not d.bench.results.has_rows
         await d.ask("Again?")
 
 
@@ -197,30 +197,30 @@ async def test_ctrl_c_stops_and_twice_quits(shop: Path) -> None:
     async with run_app(shop, [FOREVER], delay=0.05) as d:
         await d.ask("Go on for ever", phase="generating")
         await d.press("ctrl+c")
-        assert d.bench.phase == "idle"
+        assert d.session.phase == "idle"
         assert d.app.is_running
         await d.press("ctrl+c")
-        assert not d.app.quitting
+        assert not d.app.state.quitting
         await d.press("ctrl+c")
-        assert d.app.quitting
+        assert d.app.state.quitting
 
 
 async def test_editing_checks_before_it_runs_and_suggests_names(shop: Path) -> None:
     async with run_app(shop) as d:
         await d.ask("Who?")
         await d.press("e")
-        assert d.bench.phase == "editing" and not d.bench.sql.editor.read_only
+        assert d.session.phase == "editing" and not d.bench.sql.editor.read_only
         d.bench.sql.editor.text = "SELECT nme FROM customers"
         await d.press("f5")
         await d.until(lambda: d.names(SQLChecked))
-        assert d.bench.phase == "editing", "a wrong SQL stays open for editing"
+        assert d.session.phase == "editing", "a wrong SQL stays open for editing"
         assert "nme" in d.status and "name" in d.status
         assert d.names(QueryApproved) == []
         d.bench.sql.editor.text = "SELECT name FROM customers WHERE id = 2"
         await d.press("f5")
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         assert d.bench.results.grid.result.rows == (("Bo",),)
-        assert d.bench.turn and d.bench.turn.sql == "SELECT name FROM customers WHERE id = 2"
+        assert d.session.turn and d.session.turn.sql == "SELECT name FROM customers WHERE id = 2"
 
 
 async def test_edited_sql_cannot_write(shop: Path) -> None:
@@ -240,9 +240,9 @@ async def test_leaving_the_editor_keeps_what_was_typed(shop: Path) -> None:
         await d.press("e")
         d.bench.sql.editor.text = "SELECT 7 AS seven"
         await d.press("escape")
-        assert d.bench.phase == "edited" and d.bench.sql.text == "SELECT 7 AS seven"
+        assert d.session.phase == "edited" and d.bench.sql.text == "SELECT 7 AS seven"
         await d.press("a")
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         assert d.bench.results.grid.result.rows == ((7,),)
 
 
@@ -251,11 +251,11 @@ async def test_sql_can_be_written_without_a_model(shop: Path) -> None:
         raise ModelError("No model.", "")
 
     async with run_app(shop, factory=load, wait=False) as d:
-        await d.until(lambda: d.app._model_state[0] == "failed" and d.bench.database)
+        await d.until(lambda: d.app.state.model_status == "failed" and d.session.database)
         await d.press("f2", "e")
         d.bench.sql.editor.text = "SELECT count(*) FROM orders"
         await d.press("f5")
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         assert d.bench.results.grid.result.rows == ((1200,),)
 
 
@@ -265,17 +265,17 @@ async def test_regenerate_asks_until_the_sql_differs(shop: Path) -> None:
         await d.ask("Give me a number")
         await d.press("r")
         await d.until(lambda: d.bench.sql.text == "SELECT 2 AS b")
-        await d.until(lambda: d.bench.phase == "proposed")
-        assert len(d.app.backend.prompts) == 3
-        assert d.bench.answer.question.history == (), "its own first answer is no context"
+        await d.until(lambda: d.session.phase == "proposed")
+        assert len(d.app.state.backend.prompts) == 3
+        assert d.session.answer.question.history == (), "its own first answer is no context"
 
 
 async def test_regenerate_gives_up_when_the_model_insists(shop: Path) -> None:
     async with run_app(shop, ["SELECT 1 AS a"]) as d:
         await d.ask("Give me a number")
         await d.press("r")
-        await d.until(lambda: d.bench.phase == "proposed" and "stays with" in d.status)
-        assert len(d.app.backend.prompts) == 4
+        await d.until(lambda: d.session.phase == "proposed" and "stays with" in d.status)
+        assert len(d.app.state.backend.prompts) == 4
 
 
 async def test_the_sql_can_be_copied(shop: Path) -> None:
@@ -288,28 +288,28 @@ async def test_the_sql_can_be_copied(shop: Path) -> None:
 async def test_follow_ups_carry_the_turn_and_a_new_question_forgets_it(shop: Path) -> None:
     async with run_app(shop, ["SELECT name FROM customers", "SELECT city FROM customers"]) as d:
         await d.ask("Names?")
-        assert "follows this" in d.bench.box.border_subtitle
+        assert "follows this" in d.bench.question_box.border_subtitle
         await d.ask("And their cities?")
-        (turn,) = d.bench.answer.question.history
+        (turn,) = d.session.answer.question.history
         assert (turn.question, turn.sql) == ("Names?", "SELECT name FROM customers")
-        assert "SELECT name FROM customers" in d.app.backend.prompts[-1].suffix
+        assert "SELECT name FROM customers" in d.app.state.backend.prompts[-1].suffix
         await d.press("ctrl+n")
-        assert d.bench.box.text == "" and d.bench.box.has_focus
-        assert d.bench.box.border_subtitle == ""
+        assert d.bench.question_box.text == "" and d.bench.question_box.has_focus
+        assert d.bench.question_box.border_subtitle == ""
         await d.ask("Something else")
-        assert d.bench.answer.question.history == ()
+        assert d.session.answer.question.history == ()
 
 
 async def test_a_repair_is_announced(shop: Path) -> None:
     replies = ["SELECT nme FROM customers", "SELECT name FROM customers"]
     async with run_app(shop, replies, delay=0.2) as d:
-        d.bench.box.show("Names?")
-        d.bench.box.action_submit()
+        d.bench.question_box.show("Names?")
+        d.bench.question_box.action_submit()
         while "Repairing (1 of 2)" not in d.status:
-            assert d.bench.phase in ("idle", "generating")
+            assert d.session.phase in ("idle", "generating")
             await asyncio.sleep(0.01)
-        await d.until(lambda: d.bench.phase == "proposed")
-        assert len(d.bench.answer.generations) == 2
+        await d.until(lambda: d.session.phase == "proposed")
+        assert len(d.session.answer.generations) == 2
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ async def test_nothing_is_asked_without_a_question(shop: Path) -> None:
     async with run_app(shop) as d:
         await d.ask("  ", phase="idle")
         assert "Type a question first" in d.status
-        assert d.app.backend.prompts == []
+        assert d.app.state.backend.prompts == []
 
 
 @pytest.mark.parametrize(
@@ -364,9 +364,9 @@ async def test_nothing_is_asked_without_a_question(shop: Path) -> None:
 async def test_strange_questions(shop: Path, question: str) -> None:
     async with run_app(shop) as d:
         await d.ask(question)
-        assert d.bench.answer.question.text == question
+        assert d.session.answer.question.text == question
         await d.ask("And then?")
-        assert "follows" in d.bench.box.border_subtitle
+        assert "follows" in d.bench.question_box.border_subtitle
 
 
 async def test_tables_that_did_not_fit_are_named(shop: Path) -> None:
@@ -389,7 +389,7 @@ async def test_more_rows_on_request(shop: Path) -> None:
     async with run_app(shop, ["SELECT id FROM orders"]) as d:
         await d.ask("All orders?")
         await d.press("a")
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         assert "first 500 rows · m for more" in d.bench.results.border_subtitle
         d.bench.results.grid.sort_by(0)
         d.bench.results.grid.sort_by(0)
@@ -405,9 +405,9 @@ async def test_no_rows_says_what_to_do(shop: Path) -> None:
     async with run_app(shop, ["SELECT name FROM customers WHERE city = 'Rome'"]) as d:
         await d.ask("Romans?")
         await d.press("a")
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         assert not d.bench.results.has_rows
-        assert "No rows" in str(d.bench.query_one("#empty-words").content)
+        assert "No rows" in str(d.bench.query_one("#empty-text").content)
 
 
 async def test_explain_says_it_in_words(shop: Path) -> None:
@@ -429,22 +429,22 @@ async def test_examples_are_asked_with_one_click(shop: Path) -> None:
         examples = d.bench.query_one("#examples", OptionList)
         assert examples.option_count >= 3
         await d.pilot.click("#examples", offset=(5, 0))
-        await d.until(lambda: d.bench.phase == "proposed")
-        assert d.bench.box.text == "How many orders are there?"
+        await d.until(lambda: d.session.phase == "proposed")
+        assert d.bench.question_box.text == "How many orders are there?"
 
 
 async def test_a_question_walks_through_the_earlier_ones(shop: Path) -> None:
     async with run_app(shop) as d:
         await d.ask("First?")
         await d.ask("Second?")
-        d.bench.box.focus()
-        d.bench.box.show("half a thou")
+        d.bench.question_box.focus()
+        d.bench.question_box.show("half a thou")
         await d.press("up")
-        assert d.bench.box.text == "Second?"
+        assert d.bench.question_box.text == "Second?"
         await d.press("up")
-        assert d.bench.box.text == "First?"
+        assert d.bench.question_box.text == "First?"
         await d.press("down", "down")
-        assert d.bench.box.text == "half a thou"
+        assert d.bench.question_box.text == "half a thou"
 
 
 async def test_a_new_question_replaces_one_that_is_under_way(shop: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from t2sql_tui.core.types import QueryResult
+from t2sql_tui.ui.messages import TextCopied
+from t2sql_tui.ui.rows import sorted_rows
 from t2sql_tui.ui.widgets import grid as grid_module
-from t2sql_tui.ui.widgets.grid import ResultGrid, sorted_rows
+from t2sql_tui.ui.widgets.grid import ResultGrid
 
 MIXED = QueryResult(
     ("name", "n"),
@@ -72,7 +75,7 @@ def test_sorting_is_stable_both_ways() -> None:
     rows = tuple((i % 3, i) for i in range(30))
     for descending in (False, True):
         order = sorted_rows(rows, range(30), 0, descending)
-        for low, high in zip(order, order[1:], strict=False):
+        for low, high in pairwise(order):
             if rows[low][0] == rows[high][0]:
                 assert low < high
 
@@ -129,7 +132,7 @@ async def test_sort_and_filter_hold_together() -> None:
 async def test_null_and_empty_text_look_different_and_numbers_stand_right() -> None:
     result = QueryResult(("t", "n"), (("", 5), (None, 12345), ("NULL", None)))
     async with shown(result) as (grid, _, _):
-        header, empty, null, text, *_ = lines(grid)
+        header, empty, null, *_ = lines(grid)
         assert empty.split() == ["1", "5"]
         assert null.split() == ["2", "NULL", "12345"]
         assert header.rstrip().endswith("n")
@@ -203,18 +206,18 @@ async def test_copying_cell_row_and_all() -> None:
         grid.filter("1")
         await settle(pilot)
         await pilot.press("c", "C", "A")
-        copied = [m.text for m in messages if isinstance(m, ResultGrid.CellsCopied)]
+        copied = [m.text for m in messages if isinstance(m, TextCopied)]
         texts = list(dict.fromkeys(copied))
         assert texts == ["a", "a\t10", "name\tn\na\t10\n\t10\n\t1.5"]
 
 
 @pytest.mark.parametrize("result", [QueryResult((), ()), QueryResult(("a",), ())])
 async def test_nothing_to_show_is_no_reason_to_fail(result: QueryResult) -> None:
-    async with shown(result) as (grid, pilot, messages):
+    async with shown(result) as (_, pilot, messages):
         await pilot.press("s", "c", "C", "A", "enter", "G", "end", "down", "pagedown", "g")
         await pilot.click(ResultGrid, offset=(5, 3))
         await settle(pilot)
-        assert not [m for m in messages if isinstance(m, ResultGrid.CellsCopied)]
+        assert not [m for m in messages if isinstance(m, TextCopied)]
 
 
 async def test_columns_share_what_a_wide_screen_has_left() -> None:

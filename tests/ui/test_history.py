@@ -48,8 +48,8 @@ def test_forgetting_and_preferences(history: History) -> None:
     history.forget(1)
     assert history.search() == []
     assert history.preference("theme") is None
-    history.prefer("theme", "nord")
-    history.prefer("theme", "gruvbox")
+    history.set_preference("theme", "nord")
+    history.set_preference("theme", "gruvbox")
     assert history.preference("theme") == "gruvbox"
 
 
@@ -114,7 +114,7 @@ async def answer(d: Driver, question: str) -> None:
     await d.ask(question)
     before = len(d.names(RowsFetched))
     await d.press("a")
-    await d.until(lambda: d.bench.phase == "done" and len(d.names(RowsFetched)) > before)
+    await d.until(lambda: d.session.phase == "done" and len(d.names(RowsFetched)) > before)
     await d.until(lambda: not [w for w in d.app.workers if w.group == "history" and w.is_running])
 
 
@@ -125,22 +125,22 @@ async def test_it_outlives_the_app_and_comes_back_with_enter_or_f5(shop: Path) -
         await answer(d, "how many?")
     async with run_app(shop, replies) as d:
         await d.press("up", "up")
-        assert d.bench.box.text == "names?"
+        assert d.bench.question_box.text == "names?"
         screen = await open_history(d)
         assert [e.question for e in screen.entries] == ["how many?", "names?"]
         assert "FROM orders" in str(screen.query_one("#entry-sql").content)
         await d.press(*"name")
         assert [e.question for e in screen.entries] == ["names?"]
         await d.press("enter")
-        await d.until(lambda: d.bench.phase == "proposed")
+        await d.until(lambda: d.session.phase == "proposed")
         assert d.bench.sql.text == "SELECT name FROM customers"
-        assert d.bench.box.text == "names?"
+        assert d.bench.question_box.text == "names?"
         assert d.names(RowsFetched) == []
         await open_history(d)
         await d.press("f5")
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         assert d.bench.results.grid.result.rows == ((1200,),)
-        assert d.app.backend.prompts == [], "no model was needed"
+        assert d.app.state.backend.prompts == [], "no model was needed"
 
 
 async def test_an_entry_of_another_file_opens_that_file(shop: Path) -> None:
@@ -155,7 +155,7 @@ async def test_an_entry_of_another_file_opens_that_file(shop: Path) -> None:
     async with run_app(shop) as d:
         await open_history(d)
         await d.press("f5")
-        await d.until(lambda: d.bench.file_name == "other.db" and d.bench.phase == "done")
+        await d.until(lambda: d.session.file_name == "other.db" and d.session.phase == "done")
         assert d.bench.results.grid.result.rows == (("Mars",),)
 
 

@@ -13,7 +13,6 @@ from t2sql_tui.core.ask import ask
 from t2sql_tui.core.sql.check import check
 from t2sql_tui.core.types import Candidate, CheckedQuery, Limits, QueryResult, Reading
 from t2sql_tui.ui.messages import QueryApproved, RowsFetched
-from t2sql_tui.ui.screens import workbench
 from t2sql_tui.ui.widgets.readings import AgreementLine
 
 from .conftest import Driver, run_app
@@ -48,14 +47,14 @@ def model(monkeypatch: pytest.MonkeyPatch):
                 confidence=confidence if options.states_confidence else None,
             )
 
-        monkeypatch.setattr(workbench, "ask", fake)
+        monkeypatch.setattr("t2sql_tui.core.ask.ask", fake)
 
     return find
 
 
 def line(d: Driver) -> str:
-    shown = d.bench.query_one(AgreementLine)
-    return shown.words if shown.display else ""
+    agreement = d.bench.query_one(AgreementLine)
+    return agreement.text if agreement.display else ""
 
 
 async def test_candidates_are_run_and_grouped_by_their_rows(shop: Path) -> None:
@@ -66,7 +65,7 @@ async def test_candidates_are_run_and_grouped_by_their_rows(shop: Path) -> None:
         assert "WHERE" in d.bench.sql.text
     async with run_app(shop, [(ALL, NAMED)], compare=False) as d:
         await d.ask("Cities?")
-        assert line(d) == "" and len(d.bench.readings.versions) == 1
+        assert line(d) == "" and len(d.session.versions.items) == 1
 
 
 async def test_agreement_alone_is_one_line(shop: Path, model) -> None:
@@ -79,7 +78,7 @@ async def test_agreement_alone_is_one_line(shop: Path, model) -> None:
         assert d.bench.sql.text == LAID_OUT and not d.bench.readings.display
         d.bench.action_new_question()
         await d.press("f6", "down", "p")  # another SQL: what was said of the first is gone
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         assert line(d) == ""
 
 
@@ -90,7 +89,7 @@ async def test_one_key_goes_through_the_readings_and_runs_nothing(shop: Path, mo
         assert line(d) == "Likely right (87 %) · 3 of 4 agree; 1 gives other rows."
         assert d.bench.results.display and "o Readings" in screen_text(d.app)
         await d.press("o")
-        assert "WHERE city <> ''" in d.bench.sql.text and d.bench.phase == "proposed"
+        assert "WHERE city <> ''" in d.bench.sql.text and d.session.phase == "proposed"
         assert "Reading 2 of 2 (1 of 4 candidates)" in line(d)
         assert "Reads customers (city)" in d.status
         for words in ("1 row in both", "0 only in 2", "2 only in 1", "− NULL │ 1"):
@@ -99,10 +98,12 @@ async def test_one_key_goes_through_the_readings_and_runs_nothing(shop: Path, mo
         assert d.bench.sql.text == LAID_OUT
         assert d.names(QueryApproved, RowsFetched) == []
         await d.press("o", "a")
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         assert d.bench.results.grid.result.rows == (("Oslo", 2),)
         assert d.bench.results.display and not d.bench.readings.display
-        assert d.bench.turn and "WHERE" in d.bench.turn.sql, "the next question follows this one"
+        assert d.session.turn and "WHERE" in d.session.turn.sql, (
+            "the next question follows this one"
+        )
         await d.press("o")
         assert d.bench.readings.display
         assert d.bench.results.border_title == "Results of the query before"
@@ -128,7 +129,7 @@ async def test_rows_of_another_reading_are_neither_continued_nor_exported(
     async with run_app(shop) as d:
         await d.ask("Orders?")
         await d.press("a")
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         assert d.bench.check_action("more", ())
         await d.press("o")
         assert not d.bench.check_action("more", ()), "it would run what nobody approved"
@@ -151,9 +152,9 @@ async def test_a_hand_edited_sql_is_never_lost(shop: Path, model) -> None:
         await d.press("o")
         assert d.bench.sql.text == LAID_OUT
         await d.press("o", "o")
-        assert d.bench.sql.text == "SELECT 7 AS seven" and d.bench.phase == "edited"
+        assert d.bench.sql.text == "SELECT 7 AS seven" and d.session.phase == "edited"
         await d.press("a")
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         assert d.bench.results.grid.result.rows == ((7,),)
         # Going on from there; and a click on the list while the editor is open.
         await d.press("o", "o", "o", "e")
@@ -161,7 +162,7 @@ async def test_a_hand_edited_sql_is_never_lost(shop: Path, model) -> None:
         await d.pilot.pause()
         await d.pilot.click("#versions", offset=(5, 1))
         await d.until(lambda: "WHERE" in d.bench.sql.text)
-        assert [v.sql for v in d.bench.readings.versions[2:]] == ["SELECT 8 AS eight"]
+        assert [v.sql for v in d.session.versions.items[2:]] == ["SELECT 8 AS eight"]
 
 
 async def test_an_edit_of_a_lone_answer_is_kept_beside_it(shop: Path) -> None:
@@ -170,7 +171,7 @@ async def test_an_edit_of_a_lone_answer_is_kept_beside_it(shop: Path) -> None:
         await d.press("e")
         d.bench.sql.editor.text = "SELECT 7 AS seven"
         await d.press("f5")
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         await d.press("o")
         assert d.bench.sql.text == "SELECT name\nFROM customers"
         await d.press("o")
@@ -192,12 +193,12 @@ async def test_unsure_it_asks_which_is_meant(shop: Path, model, way: str) -> Non
             await d.press("3", "enter")
         else:
             await d.pilot.click("#versions", offset=(5, 2))
-        await d.until(lambda: not d.bench.readings.asking)
+        await d.until(lambda: not d.session.versions.undecided)
         assert d.bench.sql.text == "SELECT name\nFROM customers"
         assert "Reading 3 of 3" in line(d) and d.bench.sql.editor.has_focus
         assert d.names(QueryApproved) == []
         await d.press("enter")
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         assert len(d.bench.results.grid.result.rows) == 4
 
 
@@ -210,7 +211,10 @@ async def test_unsure_of_a_single_reading_it_says_so(shop: Path, model) -> None:
 
 
 async def test_readings_without_rows_and_with_strange_rows(shop: Path, model) -> None:
-    odd = "SELECT '[b]\x1b' || char(10, 8238) || '顧客 🤷' AS \"a[/]\", x'00ff', NULL, id FROM customers"
+    odd = (
+        "SELECT '[b]\x1b' || char(10, 8238) || '顧客 🤷' AS \"a[/]\", x'00ff', NULL, id"
+        " FROM customers"
+    )
     model(
         (odd, 9),
         (NAMES, 4, "error"),
@@ -242,7 +246,7 @@ async def test_sixteen_long_readings(shop: Path, model) -> None:
         assert "1 of 16 candidates gives these rows; 15 give other rows" in line(d)
         for _ in range(16):
             await d.press("o")
-        assert d.bench.readings.place == 0
+        assert d.session.versions.index == 0
 
 
 async def test_the_line_can_be_clicked(shop: Path, model) -> None:
@@ -252,19 +256,19 @@ async def test_the_line_can_be_clicked(shop: Path, model) -> None:
         lines = screen_text(d.app).splitlines()
         y = next(y for y, text in enumerate(lines) if "o compares" in text)
         await d.pilot.click(offset=(lines[y].index("o compares") + 1, y))
-        await d.until(lambda: d.bench.readings.place == 1)
+        await d.until(lambda: d.session.versions.index == 1)
 
 
 async def test_running_candidates_can_be_switched_off_for_good(shop: Path) -> None:
     async with run_app(shop) as d:
-        assert d.app.compare and "Candidates run briefly" in d.status
+        assert d.app.state.options.compare and "Candidates run briefly" in d.status
         commands = {c.title: c.callback for c in d.app.get_system_commands(d.bench)}
         commands["Run nothing before approval"]()
         await d.until(lambda: d.app.history.preference("compare") == "off")
     async with run_app(shop) as d:
-        assert not d.app.compare and "You see the SQL before it runs" in d.status
+        assert not d.app.state.options.compare and "You see the SQL before it runs" in d.status
     async with run_app(shop, compare=True) as d:
-        assert d.app.compare
+        assert d.app.state.options.compare
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 50)], ids=lambda size: f"{size[0]}x{size[1]}")

@@ -47,11 +47,11 @@ async def test_tables_open_into_columns_with_types_and_keys(shop: Path) -> None:
 async def test_p_previews_a_table_at_once_with_its_sql_shown(shop: Path) -> None:
     async with run_app(shop) as d:
         await d.press("f6", "down", "p")
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         assert d.bench.sql.text == "SELECT *\nFROM orders"
         assert len(d.bench.results.grid.result.rows) == 500
         assert d.names(RowsFetched) == ["RowsFetched"]
-        assert d.bench.turn is None, "a preview is no part of the conversation"
+        assert d.session.turn is None, "a preview is no part of the conversation"
 
 
 async def test_i_inserts_a_name_where_one_types(shop: Path) -> None:
@@ -59,10 +59,10 @@ async def test_i_inserts_a_name_where_one_types(shop: Path) -> None:
         db.execute('CREATE TABLE "two words" (a)')
         db.commit()
     async with run_app(shop) as d:
-        d.bench.box.show("How many")
+        d.bench.question_box.show("How many")
         await d.press("f6", "end", "i")
-        assert d.bench.box.text == 'How many "two words" '
-        assert d.bench.box.has_focus
+        assert d.bench.question_box.text == 'How many "two words" '
+        assert d.bench.question_box.has_focus
         await d.ask("Who?")
         await d.press("e", "f6", "home", "i")
         assert "customers" in d.bench.sql.text and d.bench.sql.editor.has_focus
@@ -102,7 +102,7 @@ async def test_f6_shows_enters_and_hides_it(shop: Path, size: tuple[int, int]) -
         assert pane.size.width > 0 and tree_of(d).has_focus
         await d.press("f6")
         assert pane.styles.display == "none"
-        assert d.bench.box.has_focus
+        assert d.bench.question_box.has_focus
 
 
 async def test_a_thousand_tables_are_filled_lazily(shop: Path) -> None:

@@ -19,8 +19,8 @@ from rich.console import Console
 from textual.widgets import OptionList
 
 from t2sql_tui import demo
+from t2sql_tui.ui import texts
 from t2sql_tui.ui.app import T2SQLApp
-from t2sql_tui.ui.screens import workbench
 from t2sql_tui.ui.widgets import results
 
 from .conftest import Driver, run_app
@@ -44,8 +44,8 @@ REPLIES = {
 @pytest.fixture
 def shop_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The shop demo in a home folder of its own, with clocks that stand still."""
-    monkeypatch.setattr(results, "seconds", lambda _: "12 ms")
-    monkeypatch.setattr(workbench, "seconds", lambda _: "1.4 s")
+    monkeypatch.setattr(results, "duration", lambda _: "12 ms")
+    monkeypatch.setattr(texts, "duration", lambda _: "1.4 s")
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -92,7 +92,7 @@ async def ask_and_run(d: Driver, question: str) -> None:
     d.bench.action_new_question()
     await d.ask(question)
     await d.press("a")
-    await d.until(lambda: d.bench.phase == "done")
+    await d.until(lambda: d.session.phase == "done")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 50)], ids=lambda size: f"{size[0]}x{size[1]}")
@@ -104,7 +104,7 @@ async def test_the_states_of_a_session(shop_demo: Path, size: tuple[int, int]) -
         await d.press("x")
         await compare(d, "explained")
         await d.press("escape", "a")
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         await compare(d, "rows")
         d.bench.action_new_question()
         await d.ask("Something wrong?", phase="rejected")
@@ -151,7 +151,8 @@ async def test_the_picture_of_the_readme(shop_demo: Path) -> None:
     """The default theme, a demo, a question with its rows.
 
     The SQL is what qwen2.5-coder-0.5b answers to this question, tuned (as the app decodes) and
-    untuned (greedy, prompt v1), 21 November 2026. The clocks stand still here, so the picture shows no times.
+    untuned (greedy, prompt v1), 21 November 2026. The clocks stand still here, so the picture
+    shows no times.
     """
     answer = "SELECT name, price_cents, stock FROM products ORDER BY price_cents DESC LIMIT 10"
     async with run_app(
@@ -207,7 +208,7 @@ async def test_keys_at_the_bottom_can_be_clicked(shop_demo: Path) -> None:
         await d.ask("All orders?")
         bar = screen_text(d.app).splitlines()[-1]
         await d.pilot.click(offset=(bar.index("Run"), 23))
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
 
 
 async def test_the_command_palette_runs_what_the_keys_run(shop_demo: Path) -> None:
@@ -217,7 +218,7 @@ async def test_the_command_palette_runs_what_the_keys_run(shop_demo: Path) -> No
         assert "Run the SQL" in commands and "Stop" not in commands
         assert "Export the rows" not in commands
         await commands["Run the SQL"]()
-        await d.until(lambda: d.bench.phase == "done")
+        await d.until(lambda: d.session.phase == "done")
         await d.press("ctrl+p")
         await d.press(*"history", "enter")
         await d.until(lambda: d.app.screen.query(OptionList) and d.app.screen is not d.bench)

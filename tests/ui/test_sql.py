@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlglot import Dialect
 
-from t2sql_tui.ui.widgets.sql import lay_out, lay_out_start
+from t2sql_tui.ui.sql_layout import lay_out, lay_out_partial
 
 from .conftest import run_app
 
@@ -49,10 +49,11 @@ def test_clauses_begin_lines(sql: str, shown: str) -> None:
 
 def test_sql_in_the_making_is_laid_out_up_to_an_open_quote() -> None:
     assert (
-        lay_out_start("SELECT a FROM t WHERE b = 'x y FR") == "SELECT a\nFROM t\nWHERE b = 'x y FR"
+        lay_out_partial("SELECT a FROM t WHERE b = 'x y FR")
+        == "SELECT a\nFROM t\nWHERE b = 'x y FR"
     )
-    assert lay_out_start('SELECT a FROM "order b') == 'SELECT a\nFROM "order b'
-    assert lay_out_start("SELECT a FROM t") == "SELECT a\nFROM t"
+    assert lay_out_partial('SELECT a FROM "order b') == 'SELECT a\nFROM "order b'
+    assert lay_out_partial("SELECT a FROM t") == "SELECT a\nFROM t"
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import TextArea
 
 from t2sql_tui.ui.cells import copy_text, one_line, view_text
+from t2sql_tui.ui.messages import TextCopied
 
 
 class CellScreen(ModalScreen[None]):
     """Long text wrapped, JSON indented, a blob as hex. `c` copies the value as stored."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter", "dismiss", "Close"),
         Binding("c", "copy", "Copy"),
     ]
@@ -27,6 +28,7 @@ class CellScreen(ModalScreen[None]):
         self.column, self.row, self.value = column, row, value
 
     def compose(self) -> ComposeResult:
+        """The value in a read-only field."""
         text, description = view_text(self.value)
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = Content(
@@ -45,4 +47,5 @@ class CellScreen(ModalScreen[None]):
             yield area
 
     def action_copy(self) -> None:
-        self.app.copy(copy_text(self.value), "the value")
+        """Put the value on the clipboard."""
+        self.post_message(TextCopied(copy_text(self.value), "the value"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label
@@ -13,7 +15,7 @@ from textual.widgets import Button, Label
 class ConfirmScreen(ModalScreen[bool]):
     """True only for the button that says `verb`; Esc and the other one are a no."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,n", "answer(False)", "No"),
         Binding("y", "answer(True)", "Yes"),
         Binding("left,right", "app.focus_next", show=False),
@@ -24,6 +26,7 @@ class ConfirmScreen(ModalScreen[bool]):
         self.question, self.verb = question, verb
 
     def compose(self) -> ComposeResult:
+        """The question over two buttons."""
         with Vertical(classes="dialog -small"):
             yield Label(self.question, markup=False)
             with Horizontal(classes="buttons"):
@@ -31,6 +34,7 @@ class ConfirmScreen(ModalScreen[bool]):
                 yield Button(self.verb, id="yes", variant="error", compact=True)
 
     def action_answer(self, answer: bool) -> None:
+        """Close with this answer."""
         self.dismiss(answer)
 
     @on(Button.Pressed)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -16,7 +18,7 @@ from t2sql_tui.ui.cells import one_line
 class ExplainScreen(ModalScreen[None]):
     """`steps` come from the parsed SQL, `plan` from SQLite; no model has a say in either."""
 
-    BINDINGS = [Binding("escape,x,q,enter", "dismiss", "Close")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,x,q,enter", "dismiss", "Close")]
 
     def __init__(self, steps: tuple[Step, ...], plan: tuple[tuple[int, str], ...]) -> None:
         super().__init__()
@@ -24,6 +26,7 @@ class ExplainScreen(ModalScreen[None]):
         self.plan = plan
 
     def compose(self) -> ComposeResult:
+        """The steps, then the plan."""
         with VerticalScroll(classes="dialog") as dialog:
             dialog.border_title = "What this SQL does"
             dialog.border_subtitle = "Esc closes"
@@ -36,7 +39,7 @@ class ExplainScreen(ModalScreen[None]):
             if self.plan:
                 yield Static("How SQLite does it", classes="heading")
                 for depth, detail in self.plan:
-                    yield _line(depth, "·", plain(detail), "$foreground-muted")
+                    yield _line(depth, "·", plan_text(detail), "$foreground-muted")
 
 
 def _line(depth: int, mark: str, text: str, style: str = "") -> Horizontal:
@@ -50,9 +53,9 @@ def _line(depth: int, mark: str, text: str, style: str = "") -> Horizontal:
     return line
 
 
-def plain(detail: str) -> str:
+def plan_text(detail: str) -> str:
     """A line of SQLite's query plan (https://sqlite.org/eqp.html) in plainer words."""
-    for theirs, ours in (
+    for term, words in (
         ("SCAN ", "reads all of "),
         ("SEARCH ", "looks up "),
         ("USING INTEGER PRIMARY KEY", "by its row number"),
@@ -61,5 +64,5 @@ def plain(detail: str) -> str:
         ("USING AUTOMATIC COVERING INDEX", "through an index made for this query"),
         ("USE TEMP B-TREE FOR", "sorts for"),
     ):
-        detail = detail.replace(theirs, ours)
+        detail = detail.replace(term, words)
     return detail

@@ -2,48 +2,60 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Checkbox, Input, Label, ProgressBar, Select, Static
 
 from t2sql_tui.core.database.database import Database
-from t2sql_tui.core.errors import T2SQLError
 from t2sql_tui.core.export import FORMATS, export
 from t2sql_tui.core.types import CheckedQuery, Limits, QueryResult
 from t2sql_tui.ui.cells import byte_size
+from t2sql_tui.ui.files import current_folder, file_stem, is_part_of
 from t2sql_tui.ui.messages import ExportFinished, ExportProgressed, WorkFailed
+from t2sql_tui.ui.reporting import reporting
 from t2sql_tui.ui.screens.confirm import ConfirmScreen
-from t2sql_tui.ui.screens.open import current_folder
 from t2sql_tui.ui.widgets.grid import ResultGrid
 from t2sql_tui.ui.widgets.results import MAX_ROWS
 
 
 class ExportScreen(ModalScreen[None]):
-    """Asks for a format and a path; writes in a worker; Esc stops it, leaving no file."""
+    """Asks for a format and a path; writes in a worker; Esc stops it, leaving no file.
 
-    BINDINGS = [
+    `query` is what gave the rows in `grid`, to run again where they are not all. The file is
+    named after `question`. `quitting` says whether the app is closing.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Close"),
         Binding("ctrl+e", "save", show=False, priority=True),
     ]
 
     def __init__(
-        self, database: Database, query: CheckedQuery | None, grid: ResultGrid, question: str
+        self,
+        database: Database,
+        query: CheckedQuery | None,
+        grid: ResultGrid,
+        question: str,
+        quitting: Callable[[], bool],
     ) -> None:
         super().__init__()
         self.database, self.checked, self.grid = database, query, grid
         self.file_stem = file_stem(question)
+        self.quitting = quitting
         self.saving = False
         self.stopped = False
 
     def compose(self) -> ComposeResult:
+        """Format, path, what will be written, progress, error and buttons."""
         result, shown = self.grid.result, len(self.grid.order)
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = "Export"
@@ -78,6 +90,7 @@ class ExportScreen(ModalScreen[None]):
         return f"{total:,} row{'' if total == 1 else 's'}{cut}, in the order shown."
 
     def on_mount(self) -> None:
+        """Put the cursor behind the proposed path."""
         self.query_one(ProgressBar).display = False
         self._show_error("", "")
         field = self.query_one("#path", Input)
@@ -103,6 +116,7 @@ class ExportScreen(ModalScreen[None]):
 
     @on(Button.Pressed, "#cancel")
     def action_leave(self) -> None:
+        """Stop the export that runs; close the dialog where none does."""
         if self.saving:
             self.stopped = True
             self.database.interrupt()
@@ -111,6 +125,7 @@ class ExportScreen(ModalScreen[None]):
 
     @work
     async def action_save(self) -> None:
+        """Check the path, ask before a file is replaced, and begin to write."""
         if self.saving:
             return
         text = self.query_one("#path", Input).value.strip()
@@ -134,32 +149,31 @@ class ExportScreen(ModalScreen[None]):
         self.query_one(ProgressBar).display = True
         self.query_one(ProgressBar).update(total=None)
         self.query_one("#save", Button).disabled = True
-        format_ = str(self.query_one("#format", Select).value)
+        format_name = str(self.query_one("#format", Select).value)
         boxes = self.query(Checkbox)
-        everything = bool(boxes) and boxes.first().value
-        result, rows_shown = self.grid.result, self.grid.rows_shown
-        app, query = self.app, self.checked
+        query = self.checked if boxes and boxes.first().value else None
+        shown = replace(self.grid.result, rows=tuple(self.grid.rows_shown))
 
-        def stop() -> bool:
-            return self.stopped or app.quitting
+        def should_stop() -> bool:
+            return self.stopped or self.quitting()
+
+        def on_progress(done: int, total: int) -> None:
+            self.post_message(ExportProgressed(done, total))
 
         def write() -> None:
-            with app.reporting(self, "export"):
-                if everything and query:
-                    whole = self.database.run(query, Limits(rows=MAX_ROWS), stop)
-                else:
-                    whole = replace(result, rows=tuple(rows_shown))
+            with reporting(self, "export"):
+                result = shown
+                if query:
+                    result = self.database.run(query, Limits(rows=MAX_ROWS), should_stop)
                 size = export(
-                    whole,
+                    result,
                     path,
-                    format_,
+                    format_name,
                     overwrite=overwrite,
-                    on_progress=lambda done, total: self.post_message(
-                        ExportProgressed(done, total)
-                    ),
-                    should_stop=stop,
+                    on_progress=on_progress,
+                    should_stop=should_stop,
                 )
-                self.post_message(ExportFinished(path, len(whole.rows), size))
+                self.post_message(ExportFinished(path, len(result.rows), size))
 
         self.run_worker(write, group="export", thread=True)
 
@@ -184,28 +198,9 @@ class ExportScreen(ModalScreen[None]):
         self.saving = False
         self.query_one(ProgressBar).display = False
         self.query_one("#save", Button).disabled = False
-        error: T2SQLError = event.error
-        self._show_error(error.message, error.hint)
+        self._show_error(event.error.message, event.error.hint)
 
     def _show_error(self, message: str, hint: str) -> None:
         line = self.query_one("#export-error", Static)
         line.update(Content.assemble((message, "$text-error"), " " if hint else "", hint))
         line.display = bool(message)
-
-
-def file_stem(question: str) -> str:
-    """A file name from the question: "How many orders?" -> "how-many-orders"."""
-    words = re.findall(r"\w+", question.lower())
-    return "-".join(words[:8])[:60] or "result"
-
-
-def is_part_of(path: Path, database: Path) -> bool:
-    """Is `path` the database, under any name, or one of the files that belong to it?"""
-    if path.resolve() in {
-        database.with_name(database.name + end) for end in ("", "-wal", "-shm", "-journal")
-    }:
-        return True
-    try:
-        return path.samefile(database)
-    except OSError:
-        return False

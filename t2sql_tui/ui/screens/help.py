@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -76,9 +78,12 @@ PROMISE = (
 
 
 class HelpScreen(ModalScreen[None]):
-    BINDINGS = [Binding("escape,q,f1,enter", "dismiss", "Close")]
+    """How the program works, then the keys of each pane."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,f1,enter", "dismiss", "Close")]
 
     def compose(self) -> ComposeResult:
+        """One page of text."""
         with VerticalScroll(classes="dialog -tall") as dialog:
             dialog.border_title = "Help"
             dialog.border_subtitle = "Esc closes"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import PurePath
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -15,15 +16,15 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from t2sql_tui.ui.cells import one_line
-from t2sql_tui.ui.history import Entry, History, HistoryError
+from t2sql_tui.ui.history import Entry, History, HistoryError, Recall
+from t2sql_tui.ui.sql_layout import lay_out, on_one_line
 from t2sql_tui.ui.widgets.listfield import ListField
-from t2sql_tui.ui.widgets.sql import lay_out
 
 
-class HistoryScreen(ModalScreen[tuple[Entry, bool] | None]):
-    """Answers the chosen entry and whether to run it at once."""
+class HistoryScreen(ModalScreen[Recall | None]):
+    """Answers with the entry to bring back. `current` is the history's key of the open file."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,f8", "dismiss(None)", "Close", show=False),
         Binding("f5", "choose(True)", "Run", priority=True),
         Binding("ctrl+d", "forget", "Forget", priority=True),
@@ -35,6 +36,7 @@ class HistoryScreen(ModalScreen[tuple[Entry, bool] | None]):
         self.entries: list[Entry] = []
 
     def compose(self) -> ComposeResult:
+        """A field over the list, and under it the SQL of the highlighted entry."""
         with Vertical(classes="dialog -tall") as dialog:
             dialog.border_title = "History"
             dialog.border_subtitle = "Enter brings it back · F5 runs it · ctrl+d forgets it"
@@ -43,6 +45,7 @@ class HistoryScreen(ModalScreen[tuple[Entry, bool] | None]):
             yield Static(id="entry-sql")
 
     def on_mount(self) -> None:
+        """List everything."""
         self._search("")
 
     @on(Input.Changed)
@@ -60,7 +63,7 @@ class HistoryScreen(ModalScreen[tuple[Entry, bool] | None]):
             preview.update(Content.assemble((error.message, "$text-error"), "\n", error.hint))
             return
         now = time.time()
-        options.add_options(Option(self._line(entry, now)) for entry in self.entries)
+        options.add_options(Option(self._entry_line(entry, now)) for entry in self.entries)
         if self.entries:
             options.highlighted = 0
         else:
@@ -71,10 +74,10 @@ class HistoryScreen(ModalScreen[tuple[Entry, bool] | None]):
                 )
             )
 
-    def _line(self, entry: Entry, now: float) -> Content:
+    def _entry_line(self, entry: Entry, now: float) -> Content:
         rows = "" if entry.row_count is None else f"{entry.row_count:,} rows · "
         file = "" if entry.database == self.current else f"{_file_name(entry.database)} · "
-        title = entry.question or one_line(" ".join(entry.sql.split()))
+        title = entry.question or one_line(on_one_line(entry.sql))
         return Content.assemble(
             one_line(title),
             "\n",
@@ -97,23 +100,25 @@ class HistoryScreen(ModalScreen[tuple[Entry, bool] | None]):
         self.action_choose(False)
 
     def action_choose(self, run: bool) -> None:
-        place = self.query_one(OptionList).highlighted
-        if place is not None and place < len(self.entries):
-            self.dismiss((self.entries[place], run))
+        """Bring the highlighted entry back, and run it or not."""
+        index = self.query_one(OptionList).highlighted
+        if index is not None and index < len(self.entries):
+            self.dismiss(Recall(self.entries[index], run))
 
     def action_forget(self) -> None:
+        """Delete the highlighted entry."""
         options = self.query_one(OptionList)
-        place = options.highlighted
-        if place is None:
+        index = options.highlighted
+        if index is None:
             return
         try:
-            self.history.forget(self.entries[place].id)
+            self.history.forget(self.entries[index].id)
         except HistoryError as error:
             self.notify(error.hint, title=error.message, severity="error", markup=False)
             return
         self._search(self.query_one(Input).value)
         if self.entries:
-            options.highlighted = min(place, len(self.entries) - 1)
+            options.highlighted = min(index, len(self.entries) - 1)
 
 
 def _file_name(database: str) -> str:

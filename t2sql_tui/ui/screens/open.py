@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -16,12 +18,14 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from t2sql_tui.core.errors import T2SQLError
+from t2sql_tui.demo import DEMOS
 from t2sql_tui.ui.cells import byte_size, one_line
+from t2sql_tui.ui.files import is_sqlite, with_tilde
 from t2sql_tui.ui.history import History, HistoryError
+from t2sql_tui.ui.messages import FileChosen
 from t2sql_tui.ui.widgets.listfield import ListField
 
-_SUFFIXES = (".db", ".db3", ".sqlite", ".sqlite3", ".s3db", ".sl3", ".gpkg")
-_MOST = 500  # entries listed of one folder
+_MAX_ENTRIES = 500  # listed of one folder
 
 
 @dataclass(frozen=True)
@@ -34,33 +38,39 @@ class Choice:
     file: Path | None = None
     demo: str = ""
 
+    @property
+    def selectable(self) -> bool:
+        """False for headings and remarks."""
+        return bool(self.file or self.demo or self.folder)
+
 
 class OpenScreen(ModalScreen[None]):
     """The first screen when no file is named, and ctrl+o later.
 
     One field and one list. The field holds a path: its folder is listed, its last part
     narrows the list. The screen stays, with the error, when a file cannot be opened.
+    `folder` is listed first; `can_close` says whether Esc has somewhere to go.
     """
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Close"),
         Binding("tab", "complete", "Complete", priority=True),
     ]
 
-    def __init__(self, history: History, folder: Path, may_leave: bool) -> None:
-        """`folder` is listed first; `may_leave` says whether Esc has somewhere to go."""
+    def __init__(self, history: History, folder: Path, can_close: bool) -> None:
         super().__init__()
-        self.history, self.folder, self.may_leave = history, folder, may_leave
+        self.history, self.folder, self.can_close = history, folder, can_close
         self.choices: list[Choice] = []
         self._recent: list[str] = []
 
     def compose(self) -> ComposeResult:
+        """A field over a list, and under it the error of the last attempt."""
         with Vertical(classes="dialog -tall") as dialog:
             dialog.border_title = "Open a SQLite file"
             dialog.border_subtitle = "Enter opens · Tab completes" + (
-                " · Esc closes" if self.may_leave else " · ctrl+q quits"
+                " · Esc closes" if self.can_close else " · ctrl+q quits"
             )
-            if not self.may_leave:
+            if not self.can_close:
                 yield Static(
                     Content.assemble(
                         ("t2sql", "bold $text-primary"),
@@ -78,14 +88,15 @@ class OpenScreen(ModalScreen[None]):
             yield Static(id="open-error")
 
     def on_mount(self) -> None:
-        try:
+        """List what there is to open."""
+        # The list is a convenience; the app says so where the history matters.
+        with contextlib.suppress(HistoryError):
             self._recent = self.history.recent_files()
-        except HistoryError:
-            pass  # the list is a convenience; the app says so where history matters
-        self._list()
+        self._fill_list()
         self.query_one(Input).focus()
 
     def show_error(self, error: T2SQLError) -> None:
+        """Say why a file could not be opened."""
         message, hint = one_line(error.message), one_line(error.hint)
         self.query_one("#open-error", Static).update(
             Content.assemble((f"✗ {message}", "$text-error"), f"\n{hint}" if hint else "")
@@ -96,9 +107,9 @@ class OpenScreen(ModalScreen[None]):
     @on(Input.Changed)
     def _typed(self) -> None:
         self.query_one("#open-error", Static).update("")
-        self._list()
+        self._fill_list()
 
-    def _folder(self) -> tuple[Path, str]:
+    def _folder_and_start(self) -> tuple[Path, str]:
         """The folder that the field names, and the part of a name typed after it."""
         text = self.query_one(Input).value
         if not text:
@@ -106,26 +117,28 @@ class OpenScreen(ModalScreen[None]):
         head, tail = os.path.split(os.path.expanduser(text))
         return Path(head or "."), tail
 
-    def _list(self) -> None:
-        folder, start = self._folder()
+    def _fill_list(self) -> None:
+        folder, start = self._folder_and_start()
         typed = bool(self.query_one(Input).value)
         options = self.query_one(OptionList)
         options.clear_options()
         self.choices = []
         if not typed:
-            self._section("Opened before", [self._of_file(Path(path)) for path in self._recent])
-            self._section("Demo databases", _demos())
-        self._section(_short(folder), _in_folder(folder, start))
-        first = next((i for i, choice in enumerate(self.choices) if _opens(choice)), None)
+            self._add_section(
+                "Opened before", [self._file_choice(Path(path)) for path in self._recent]
+            )
+            self._add_section("Demo databases", _demo_choices())
+        self._add_section(with_tilde(folder), _folder_choices(folder, start))
+        first = next((i for i, choice in enumerate(self.choices) if choice.selectable), None)
         options.highlighted = first
 
-    def _section(self, title: str, choices: list[Choice]) -> None:
+    def _add_section(self, title: str, choices: list[Choice]) -> None:
         options = self.query_one(OptionList)
         if not choices:
             return
         if self.choices:
-            self._add(Choice(""), Content(""))
-        self._add(Choice(title), Content.styled(title, "bold $text-accent"))
+            self._add_heading(Choice(""), Content(""))
+        self._add_heading(Choice(title), Content.styled(title, "bold $text-accent"))
         width = max(min(len(choice.title), 32) for choice in choices)
         for choice in choices:
             options.add_option(
@@ -137,13 +150,13 @@ class OpenScreen(ModalScreen[None]):
             )
             self.choices.append(choice)
 
-    def _add(self, choice: Choice, prompt: Content) -> None:
+    def _add_heading(self, choice: Choice, prompt: Content) -> None:
         self.query_one(OptionList).add_option(Option(prompt, disabled=True))
         self.choices.append(choice)
 
     @staticmethod
-    def _of_file(path: Path) -> Choice:
-        return Choice(one_line(path.name), one_line(_short(path.parent)), file=path)
+    def _file_choice(path: Path) -> Choice:
+        return Choice(one_line(path.name), one_line(with_tilde(path.parent)), file=path)
 
     # --- choosing -----------------------------------------------------------------
 
@@ -155,57 +168,52 @@ class OpenScreen(ModalScreen[None]):
     def _submitted(self, event: Input.Submitted) -> None:
         """What was typed wins if it exists; else the highlighted line."""
         path = Path(event.value.strip()).expanduser()
-        place = self.query_one(OptionList).highlighted
+        index = self.query_one(OptionList).highlighted
         if event.value.strip() and path.is_dir():
-            self._enter(path)
-        elif event.value.strip() and (path.exists() or place is None):
-            self.app.open_file(path)
-        elif place is not None:
-            self._take(self.choices[place])
+            self._enter_folder(path)
+        elif event.value.strip() and (path.exists() or index is None):
+            self.post_message(FileChosen(path))
+        elif index is not None:
+            self._take(self.choices[index])
 
     def _take(self, choice: Choice) -> None:
         if choice.folder:
-            self._enter(choice.folder)
+            self._enter_folder(choice.folder)
         elif choice.demo:
-            self.app.open_file(None, choice.demo)
+            self.post_message(FileChosen(None, choice.demo))
         elif choice.file:
-            self.app.open_file(choice.file)
+            self.post_message(FileChosen(choice.file))
 
-    def _enter(self, folder: Path) -> None:
+    def _enter_folder(self, folder: Path) -> None:
         field = self.query_one(Input)
-        field.value = f"{_short(folder.resolve())}{os.sep}".replace("//", "/")
+        field.value = f"{with_tilde(folder.resolve())}{os.sep}".replace("//", "/")
         field.cursor_position = len(field.value)
         field.focus()
 
     def action_complete(self) -> None:
         """Tab: write the highlighted name into the field."""
-        place = self.query_one(OptionList).highlighted
-        choice = self.choices[place] if place is not None else Choice("")
+        index = self.query_one(OptionList).highlighted
+        choice = self.choices[index] if index is not None else Choice("")
         if choice.folder:
-            self._enter(choice.folder)
+            self._enter_folder(choice.folder)
         elif choice.file:
             field = self.query_one(Input)
-            field.value = _short(choice.file)
+            field.value = with_tilde(choice.file)
             field.cursor_position = len(field.value)
 
     def action_leave(self) -> None:
+        """Clear the field; close the screen where it is clear."""
         if self.query_one(Input).value:
             self.query_one(Input).clear()
-        elif self.may_leave:
+        elif self.can_close:
             self.dismiss()
 
 
-def _opens(choice: Choice) -> bool:
-    return bool(choice.file or choice.demo or choice.folder)
-
-
-def _demos() -> list[Choice]:
-    from t2sql_tui.demo import DEMOS
-
+def _demo_choices() -> list[Choice]:
     return [Choice(demo.title, demo.description, demo=demo.name) for demo in DEMOS]
 
 
-def _in_folder(folder: Path, start: str) -> list[Choice]:
+def _folder_choices(folder: Path, start: str) -> list[Choice]:
     """The folders and SQLite files in a folder whose names begin with `start`."""
     folders: list[Choice] = []
     files: list[Choice] = []
@@ -229,36 +237,7 @@ def _in_folder(folder: Path, start: str) -> list[Choice]:
         if start or folder.resolve() == folder.resolve().parent
         else [Choice("../", folder=folder / "..")]
     )
-    found = files + up + folders
-    if len(found) > _MOST:
-        found = [*found[:_MOST], Choice(f"and {len(found) - _MOST:,} more: type to narrow")]
-    return found
-
-
-def is_sqlite(path: Path) -> bool:
-    """By its name, or by its first bytes. Only regular files are opened: a pipe would hang."""
-    if path.suffix.lower() in _SUFFIXES:
-        return path.is_file()
-    try:
-        if not path.is_file() or path.stat().st_size < 512:
-            return False
-        with path.open("rb") as file:
-            return file.read(16) == b"SQLite format 3\0"
-    except OSError:
-        return False
-
-
-def current_folder() -> Path:
-    """The working directory, or home where it has been deleted."""
-    try:
-        return Path.cwd()
-    except OSError:
-        return Path.home()
-
-
-def _short(path: Path) -> str:
-    """The path with ~ for the home folder."""
-    text, home = str(path), str(Path.home())
-    if text == home or text.startswith(home + os.sep):
-        return "~" + text[len(home) :]
-    return text
+    choices = files + up + folders
+    if more := len(choices[_MAX_ENTRIES:]):
+        choices = [*choices[:_MAX_ENTRIES], Choice(f"and {more:,} more: type to narrow")]
+    return choices

@@ -9,7 +9,7 @@ from textual.style import Style
 from textual.widgets import Static
 
 # The order in which keys are shown, and so which go first when the line is short.
-_ORDER = (
+_ACTIONS = (
     "submit",
     "preview",
     "insert",
@@ -48,9 +48,11 @@ class KeyBar(Static):
         self.auto_links = False
 
     def on_mount(self) -> None:
+        """Follow the keys of the screen."""
         self.screen.bindings_updated_signal.subscribe(self, self._show)
 
     def on_resize(self) -> None:
+        """Show as many keys as fit now."""
         self._show(self.screen)
 
     def _show(self, screen: Screen[object]) -> None:
@@ -59,13 +61,13 @@ class KeyBar(Static):
         ]
         shown: dict[str, Content] = {}
         palette = self._key("^p", "Commands", "ctrl+p")
-        room = self.content_size.width - palette.cell_length - 3
-        for binding in sorted(active, key=_rank):
+        width_left = self.content_size.width - palette.cell_length - 3
+        for binding in sorted(active, key=_importance):
             key = self.app.get_key_display(binding)
             part = self._key(key, binding.description, binding.key.split(",")[0])
-            if binding.action not in shown and part.cell_length <= room:
+            if binding.action not in shown and part.cell_length <= width_left:
                 shown[binding.action] = part
-                room -= part.cell_length + 3
+                width_left -= part.cell_length + 3
         line = Content("   ").join(shown.values())
         gap = self.content_size.width - line.cell_length - palette.cell_length
         self.update(Content.assemble(line, " " * max(gap, 1), palette))
@@ -78,6 +80,6 @@ class KeyBar(Static):
         return part.stylize(Style.from_meta({"@click": f"app.simulate_key({press!r})"}))
 
 
-def _rank(binding: Binding) -> int:
+def _importance(binding: Binding) -> int:
     name = binding.action.partition("(")[0]
-    return _ORDER.index(name) if name in _ORDER else len(_ORDER)
+    return _ACTIONS.index(name) if name in _ACTIONS else len(_ACTIONS)

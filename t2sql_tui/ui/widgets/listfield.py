@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from textual.binding import Binding
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
 from textual.widgets import Input, OptionList
 
 
 class ListField(Input):
     """Typed in while the arrow and page keys move in the screen's list."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "in_list('cursor_up')", show=False),
         Binding("down", "in_list('cursor_down')", show=False),
         Binding("pageup", "in_list('page_up')", show=False),
@@ -17,4 +19,5 @@ class ListField(Input):
     ]
 
     def action_in_list(self, action: str) -> None:
+        """Do in the list what the key means there."""
         getattr(self.screen.query_one(OptionList), f"action_{action}")()

@@ -1,7 +1,8 @@
-"""The rows of the last query, or what to do to get some."""
+"""The rows of the latest query, or what to do to get some."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textual import events, on
@@ -13,22 +14,25 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from t2sql_tui.core.types import QueryResult
+from t2sql_tui.ui.cells import duration
 from t2sql_tui.ui.widgets.grid import ResultGrid
 
 MAX_ROWS = 100_000
 
 
 class Results(Vertical):
-    """One of: words and example questions; or the grid with its filter."""
+    """Either a text with example questions, or the grid with its filter."""
 
     BORDER_TITLE = "Results"
 
     @dataclass
     class ExampleChosen(Message):
+        """A person wants this question asked."""
+
         question: str
 
     @dataclass
-    class MoreWanted(Message):
+    class MoreRowsRequested(Message):
         """A person wants the same query with at most `rows` rows."""
 
         rows: int
@@ -36,54 +40,60 @@ class Results(Vertical):
     def __init__(self) -> None:
         super().__init__(id="results", classes="pane")
         self.limit = 0  # rows asked for in the result shown
+        self._examples: Sequence[str] = ()
 
     def compose(self) -> ComposeResult:
+        """Text and examples, grid, filter; one of the first two is hidden."""
         with Vertical(id="empty"):
-            yield Static(id="empty-words")
+            yield Static(id="empty-text")
             yield OptionList(id="examples", compact=True)
         yield ResultGrid(id="grid")
         yield Input(placeholder="Keep rows that contain…", id="grid-filter", compact=True)
 
     def on_mount(self) -> None:
+        """Begin empty."""
         self.query_one(ResultGrid).display = False
         self.query_one("#grid-filter").display = False
         self.query_one("#examples").display = False
 
     @property
     def grid(self) -> ResultGrid:
+        """The grid, shown or not."""
         return self.query_one(ResultGrid)
 
     @property
     def has_rows(self) -> bool:
+        """Whether rows are shown."""
         return self.grid.display
 
     @property
     def can_fetch_more(self) -> bool:
+        """Whether there are more rows, and as many may be held."""
         return self.grid.result.truncated == "rows" and self.limit < MAX_ROWS
 
     # --- what is shown ------------------------------------------------------------
 
-    def show_words(self, words: str, examples: list[str] | None = None) -> None:
-        """Show words in place of rows, or questions to pick from."""
+    def show_text(self, text: str, examples: Sequence[str] = ()) -> None:
+        """Show a text in place of rows, or questions to pick from."""
         self.grid.display = False
         self.query_one("#grid-filter").display = False
         self.query_one("#empty").display = True
-        self.query_one("#empty-words", Static).update(Content(words))
-        self.query_one("#empty-words").display = bool(words)
+        self.query_one("#empty-text", Static).update(Content(text))
+        self.query_one("#empty-text").display = bool(text)
         options = self.query_one("#examples", OptionList)
         options.display = bool(examples)
         options.clear_options()
         # Content, not str: a question with [brackets] is no markup.
         options.add_options(
-            Option(Content.assemble(("› ", "$text-accent"), question))
-            for question in examples or ()
+            Option(Content.assemble(("› ", "$text-accent"), question)) for question in examples
         )
-        self._examples = examples or []
+        self._examples = examples
         self.set_stale(False)
         self.border_title = "Try one of these" if examples else "Results"
         self.border_subtitle = ""
 
     def show_result(self, result: QueryResult, limit: int, *, keep_view: bool = False) -> None:
+        """Show rows, of which at most `limit` were asked for. `keep_view` as of the grid."""
         self.limit = limit
         self.query_one("#empty").display = False
         self.grid.display = True
@@ -100,9 +110,9 @@ class Results(Vertical):
         if self.has_rows:
             self.border_title = "Results of the query before" if stale else "Results"
 
-    @on(ResultGrid.Shown)
+    @on(ResultGrid.ViewChanged)
     def describe(self) -> None:
-        """What the frame says of the rows."""
+        """Say in the frame how many rows there are, and how long they took."""
         result, shown = self.grid.result, len(self.grid.order)
         total = len(result.rows)
         count = f"{total:,} row{'' if total == 1 else 's'}"
@@ -113,18 +123,20 @@ class Results(Vertical):
             count = f"first {count}, cut at the memory limit"
         if shown != total:
             count = f"{shown:,} match, of {count}"
-        self.border_subtitle = f"{count} · {seconds(result.elapsed)}"
+        self.border_subtitle = f"{count} · {duration(result.elapsed)}"
         self.refresh_bindings()
 
     # --- filter, more, examples ---------------------------------------------------
 
     def open_filter(self) -> None:
+        """Show and enter the filter."""
         field = self.query_one("#grid-filter", Input)
         field.display = True
         field.focus()
 
     def fetch_more(self) -> None:
-        self.post_message(self.MoreWanted(min(self.limit * 10, MAX_ROWS)))
+        """Ask for ten times as many rows."""
+        self.post_message(self.MoreRowsRequested(min(self.limit * 10, MAX_ROWS)))
 
     @on(Input.Changed, "#grid-filter")
     def _filter(self, event: Input.Changed) -> None:
@@ -139,6 +151,7 @@ class Results(Vertical):
         self.grid.focus()
 
     def on_key(self, event: events.Key) -> None:
+        """Esc drops the filter; down leaves it for the rows."""
         field = self.query_one("#grid-filter", Input)
         if event.key == "escape" and field.display and (field.has_focus or field.value):
             event.stop()
@@ -153,8 +166,3 @@ class Results(Vertical):
     def _choose(self, event: OptionList.OptionSelected) -> None:
         event.stop()
         self.post_message(self.ExampleChosen(self._examples[event.option_index]))
-
-
-def seconds(time: float) -> str:
-    """3 ms, 1.2 s."""
-    return f"{time * 1000:.0f} ms" if time < 1 else f"{time:.1f} s"

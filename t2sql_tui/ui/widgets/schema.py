@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input, Tree
@@ -18,6 +19,7 @@ from textual.widgets.tree import TreeNode
 from t2sql_tui.core.identifiers import quote_identifier
 from t2sql_tui.core.types import Column, Schema, Table
 from t2sql_tui.ui.cells import fit, one_line
+from t2sql_tui.ui.texts import table_count
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Item:
 
     @property
     def name(self) -> str:
+        """The name of the column or of the table."""
         return self.column.name if self.column else self.table.name
 
     @property
@@ -49,7 +52,7 @@ class Item:
 class SchemaTree(Tree[Item]):
     """Columns are added when their table is opened, so 1,000 tables cost 1,000 nodes."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "preview", "Preview rows"),
         Binding("i", "insert", "Insert name"),
         Binding("slash", "search", "Filter"),
@@ -58,17 +61,19 @@ class SchemaTree(Tree[Item]):
         Binding("j", "cursor_down", "Down", show=False),
         Binding("k", "cursor_up", "Up", show=False),
     ]
-    COMPONENT_CLASSES = {"schema--note", "schema--key"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"schema--note", "schema--key"}
     ICON_NODE = "▸ "
     ICON_NODE_EXPANDED = "▾ "
 
     @dataclass
     class PreviewRequested(Message):
+        """A person wants to see this table's rows."""
+
         table: str
 
     @dataclass
     class NameChosen(Message):
-        """`name` as it stands in SQL: quoted where it has to be."""
+        """A person wants this name where they write. It is quoted where SQL asks for that."""
 
         name: str
 
@@ -79,6 +84,7 @@ class SchemaTree(Tree[Item]):
         self.guide_depth = 2
 
     def fill(self, items: list[Item], opened: bool) -> None:
+        """Show these tables, with their columns where `opened`."""
         self.clear()
         for item in items:
             self.root.add(Text(item.name), item, expand=opened)
@@ -96,18 +102,20 @@ class SchemaTree(Tree[Item]):
                 node.add_leaf(Text(column.name), Item(node.data.table, column=column))
 
     def get_label_width(self, node: TreeNode[Item]) -> int:
-        return 1  # labels are fitted to the pane: it never scrolls sideways
+        """Always 1: labels are fitted to the pane, which never scrolls sideways."""
+        return 1
 
     def render_label(self, node: TreeNode[Item], base_style: Style, style: Style) -> Text:
+        """Mark, name and note of an item, cut to the width of the pane."""
         item = node.data
         if item is None:
             return Text()
         width = self.scrollable_content_region.width - 1
-        quiet = Style(color=self.get_component_rich_style("schema--note").color)
+        muted = Style(color=self.get_component_rich_style("schema--note").color)
         key = Style(color=self.get_component_rich_style("schema--key").color)
         if item.column is None:
             mark = self.ICON_NODE_EXPANDED if node.is_expanded else self.ICON_NODE
-            mark_style = quiet
+            mark_style = muted
         else:
             width -= self.guide_depth
             mark = "◆ " if item.column.primary_key else "  "
@@ -118,21 +126,25 @@ class SchemaTree(Tree[Item]):
         return Text.assemble(
             (mark, style if on_cursor else style + mark_style),
             (name, style),
-            (" " + note, style if on_cursor else style + quiet),
+            (" " + note, style if on_cursor else style + muted),
         )
 
     def action_preview(self) -> None:
+        """Ask for the rows of the table under the cursor."""
         if self.cursor_node and self.cursor_node.data:
             self.post_message(self.PreviewRequested(self.cursor_node.data.table.name))
 
     def action_insert(self) -> None:
+        """Put the name under the cursor where the person writes."""
         if self.cursor_node and self.cursor_node.data:
             self.post_message(self.NameChosen(quote_identifier(self.cursor_node.data.name)))
 
     def action_search(self) -> None:
+        """Enter the filter."""
         self.screen.query_one("#schema-filter", Input).focus()
 
     def action_open(self, opened: bool) -> None:
+        """Open or close the table of the cursor."""
         node = self.cursor_node
         if node is None or node.data is None:
             return
@@ -145,6 +157,7 @@ class SchemaTree(Tree[Item]):
             node.collapse()
 
     def on_resize(self) -> None:
+        """Fit the labels to the new width."""
         self._invalidate()
 
 
@@ -158,10 +171,12 @@ class SchemaPane(Vertical):
         self.schema = Schema(())
 
     def compose(self) -> ComposeResult:
+        """Filter and tree."""
         yield Input(placeholder="Filter tables and columns", id="schema-filter", compact=True)
         yield SchemaTree()
 
     def show(self, schema: Schema) -> None:
+        """Show all tables of a schema."""
         self.schema = schema
         self.query_one(Input).clear()
         self._fill()
@@ -170,19 +185,20 @@ class SchemaPane(Vertical):
     def _fill(self) -> None:
         words = self.query_one(Input).value.lower().split()
         tree = self.query_one(SchemaTree)
-        found = [hit for table in self.schema.tables if (hit := _matches(table, words))]
-        tree.fill(found, opened=bool(words) and len(found) <= 20)
-        count, total = len(found), len(self.schema.tables)
+        items = [item for table in self.schema.tables if (item := _match(table, words))]
+        tree.fill(items, opened=bool(words) and len(items) <= 20)
+        all_tables = len(self.schema.tables)
         self.border_subtitle = (
-            f"{count:,} of {total:,}" if words else f"{total:,} table{'' if total == 1 else 's'}"
+            f"{len(items):,} of {all_tables:,}" if words else table_count(self.schema)
         )
 
     @on(Input.Submitted, "#schema-filter")
-    def to_tree(self, event: Input.Submitted) -> None:
+    def _to_tree(self, event: Input.Submitted) -> None:
         event.stop()
         self.query_one(SchemaTree).focus()
 
     def on_key(self, event: events.Key) -> None:
+        """Esc clears the filter; down leaves it for the tree."""
         field = self.query_one(Input)
         if event.key == "escape" and field.value:
             event.stop()
@@ -192,14 +208,14 @@ class SchemaPane(Vertical):
             self.query_one(SchemaTree).focus()
 
 
-def _matches(table: Table, words: list[str]) -> Item | None:
+def _match(table: Table, words: list[str]) -> Item | None:
     """The table with the columns that match; with all of them where its own name does."""
     name = table.name.lower()
     if all(word in name for word in words):
         return Item(table, table.columns)
-    hits = tuple(
+    columns = tuple(
         column
         for column in table.columns
         if all(word in name or word in column.name.lower() for word in words)
     )
-    return Item(table, hits) if hits else None
+    return Item(table, columns) if columns else None

@@ -9,9 +9,12 @@ from rich.style import Style
 from textual.scrollbar import ScrollBarRender
 
 
-class ThinBar(ScrollBarRender):
+class ThinScrollBar(ScrollBarRender):
+    """Draws the bar as Textual does, and then its thumb as a line."""
+
     @classmethod
     def render_bar(cls, *args: Any, **options: Any) -> Segments:
+        """Textual's bar with a thin thumb."""
         bar = super().render_bar(*args, **options)
         glyph = "┃" if options.get("vertical", True) else "━"
         bar.segments = [cls._thin(segment, glyph) for segment in bar.segments]

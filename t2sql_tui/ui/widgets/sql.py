@@ -2,87 +2,24 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from rich.style import Style
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.theme import Theme
 from textual.widgets import TextArea
 from textual.widgets.text_area import TextAreaTheme
 
-# Names of sqlglot's token types. Clauses begin a line of their own.
-_CLAUSES = frozenset(
-    """
-    SELECT FROM WHERE GROUP_BY HAVING ORDER_BY LIMIT UNION EXCEPT INTERSECT WINDOW VALUES
-    """.split()
-)
-_JOIN_WORDS = frozenset(["JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "NATURAL", "OUTER"])
-_SUBQUERY_STARTS = ("SELECT", "WITH", "VALUES")
-
-
-def lay_out(sql: str) -> str:
-    """`sql` with its clauses on lines of their own.
-
-    Only white space between tokens changes, never a token, so what is shown is what the
-    model wrote and what will run. SQL that has line breaks already, or cannot be cut into
-    tokens, comes back as it is.
-    """
-    sql = sql.strip()
-    if "\n" in sql:
-        return sql
-    from sqlglot import Dialect  # 0.15 s that the first paint need not wait for
-    from sqlglot.errors import SqlglotError
-
-    try:
-        tokens = Dialect.get_or_raise("sqlite").tokenize(sql)
-    except SqlglotError:
-        return sql
-    kinds = [token.token_type.name for token in tokens]
-    pieces: list[str] = []
-    nested: list[bool] = []  # per open bracket: does it hold a subquery?
-    for place, token in enumerate(tokens):
-        kind, before = kinds[place], kinds[place - 1] if place else ""
-        gap = sql[tokens[place - 1].end + 1 : token.start] if place else ""
-        if gap and not gap.isspace():
-            pieces.append(gap)  # a comment: leave it alone
-        elif place and _starts_line(kind, before, nested):
-            pieces.append("\n" + "  " * sum(nested))
-        elif kind == "R_PAREN" and nested and nested[-1]:
-            pieces.append("\n" + "  " * (sum(nested) - 1))
-        else:
-            pieces.append(gap)
-        pieces.append(sql[token.start : token.end + 1])
-        if kind == "L_PAREN":
-            nested.append(place + 1 < len(kinds) and kinds[place + 1] in _SUBQUERY_STARTS)
-        elif kind == "R_PAREN" and nested:
-            nested.pop()
-    end = tokens[-1].end + 1 if tokens else 0
-    return "".join(pieces) + sql[end:]
-
-
-def lay_out_start(sql: str) -> str:
-    """The same for SQL that is still being written: a quote that is open stays as it is."""
-    for quote in "'", '"':
-        if sql.count(quote) % 2:
-            cut = sql.rindex(quote)
-            start = sql[:cut].rstrip()
-            return lay_out(start) + sql[len(start) :]
-    return lay_out(sql)
-
-
-def _starts_line(kind: str, before: str, nested: list[bool]) -> bool:
-    if nested and not nested[-1]:
-        return False  # inside a plain bracket, such as OVER (ORDER BY x)
-    if before == "L_PAREN" and kind in _SUBQUERY_STARTS:
-        return True
-    if kind in _JOIN_WORDS:
-        return before not in _JOIN_WORDS
-    return kind in _CLAUSES
+from t2sql_tui.ui.messages import TextCopied
 
 
 class SQLEditor(TextArea):
-    COMPONENT_CLASSES = {
+    """A text area in the colours of the app's theme."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
         "sql--keyword",
         "sql--function",
         "sql--string",
@@ -121,6 +58,7 @@ class SQLEditor(TextArea):
         self.history.clear()
 
     def on_mount(self) -> None:
+        """Follow the app's theme."""
         self._follow_theme(self.app.current_theme)
         self.app.theme_changed_signal.subscribe(self, self._follow_theme)
 
@@ -128,8 +66,8 @@ class SQLEditor(TextArea):
         """Syntax colours made of the app theme's own, so that all of them fit."""
 
         def style(name: str) -> Style:
-            found = self.get_component_rich_style(f"sql--{name}")
-            return Style(color=found.color, bold=found.bold, italic=found.italic)
+            full = self.get_component_rich_style(f"sql--{name}")
+            return Style(color=full.color, bold=full.bold, italic=full.italic)
 
         keyword, number = style("keyword"), style("number")
         name = f"t2sql-{theme.name}"
@@ -157,7 +95,7 @@ class SQLPane(Vertical):
 
     BORDER_TITLE = "SQL"
     # Terminals send ctrl+enter, where they tell it from Enter at all, as ctrl+j.
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "screen.approve", "Run", show=False),
         Binding("c", "copy_sql", "Copy", show=False),
         Binding("ctrl+enter,ctrl+j", "screen.results", "Run", show=False),
@@ -167,14 +105,17 @@ class SQLPane(Vertical):
         super().__init__(id="sql", classes="pane")
 
     def compose(self) -> ComposeResult:
+        """The editor alone."""
         yield SQLEditor()
 
     @property
     def editor(self) -> SQLEditor:
+        """The field with the SQL."""
         return self.query_one(SQLEditor)
 
     @property
     def text(self) -> str:
+        """The SQL in the editor."""
         return self.editor.text.strip()
 
     def show(self, sql: str, note: str = "") -> None:
@@ -187,10 +128,12 @@ class SQLPane(Vertical):
             self.editor.scroll_home(animate=False)
 
     def action_copy_sql(self) -> None:
+        """Put the SQL on the clipboard."""
         if self.text:
-            self.app.copy(self.text, "the SQL")
+            self.post_message(TextCopied(self.text, "the SQL"))
 
     def set_editable(self, editable: bool) -> None:
+        """Let a person type, or not."""
         editor = self.editor
         editor.read_only = not editable
         editor.show_cursor = editable
