@@ -103,7 +103,7 @@ BACKENDS: Mapping[str, BackendEntry] = {
     ),
     "remote": BackendEntry(
         "t2sql_tui.backends.remote:RemoteBackend",
-        "an OpenAI-compatible server, which then sees questions, schema and sample values",
+        "an OpenAI-compatible server, which gets the questions, the schema and sample values",
         (
             BackendOption(
                 "url",
@@ -117,10 +117,11 @@ BACKENDS: Mapping[str, BackendEntry] = {
             ),
             BackendOption(
                 "timeout",
-                "Seconds to wait for the next piece of an answer (default: 120).",
+                "Time to wait for the next piece of an answer, in seconds (default: 120).",
                 float,
-                "S",
-                1.0,
+                metavar="S",
+                minimum=1,
+                flag="--server-timeout",
             ),
         ),
     ),

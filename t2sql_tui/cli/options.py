@@ -32,6 +32,10 @@ class ModelChoice:
     offline: bool
 
 
+#: Of the parameters of backend options, so that a command may have one of the same name.
+_PREFIX = "backend_"
+
+
 def backend_options(command: Command) -> Command:
     """Adds --backend and the options of every backend; the command gets a `BackendChoice`.
 
@@ -40,7 +44,7 @@ def backend_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def with_choice(backend: str, **given: Any) -> Any:
-        chosen = {name: given.pop(name) for name in _by_name()}
+        chosen = {name: given.pop(_PREFIX + name) for name in _by_name()}
         return command(backend=_choice(backend, chosen), **given)
 
     decorated: Command = with_choice
@@ -73,10 +77,11 @@ def _click_option(
         whole = option.type is int
         kind = click.IntRange(int(option.minimum)) if whole else click.FloatRange(option.minimum)
     text = f"{', '.join(backends)}: {option.help}"
+    names = (option.flag, _PREFIX + name)
     if option.type is bool:
-        return click.option(option.flag, name, is_flag=True, default=None, help=text)
+        return click.option(*names, is_flag=True, default=None, help=text)
     metavar = option.metavar or None
-    return click.option(option.flag, name, type=kind, default=None, metavar=metavar, help=text)
+    return click.option(*names, type=kind, default=None, metavar=metavar, help=text)
 
 
 def _choice(backend: str, given: Mapping[str, Any]) -> BackendChoice:

@@ -41,7 +41,7 @@ def test_options_reach_the_backend_under_the_names_of_its_constructor() -> None:
     ("args", "said"),
     [
         (("--backend", "peft", "--threads", "3"), "no option --threads; it has: --base"),
-        (("--backend", "gpt"), "'gguf', 'peft', 'scripted'"),
+        (("--backend", "gpt"), ", ".join(f"'{name}'" for name in BACKENDS)),
         (("--threads", "0"), "--threads"),
         (("--backend", "scripted", "--delay", "-1"), "--delay"),
     ],
