@@ -21,7 +21,7 @@ ALLOWED = {
     ("tests/ui/golden/160x50/export.txt", "/home/ada"),
     ("tests/ui/golden/80x24/export.txt", "/home/ada"),
     ("tests/ui/test_screens.py", "/home/ada"),
-    ("tests/core/database/test_database.py", "/tmp/t2sql-test-"),
+    ("tests/core/database/test_connection.py", "/tmp/t2sql-test-"),
     ("tests/benchmarks/test_provenance.py", "/opt/bin/benchmarks"),
     ("tests/benchmarks/test_provenance.py", "/opt/models/my.gguf"),
 }

@@ -116,7 +116,7 @@ BACKENDS: Mapping[str, BackendEntry] = {
                 metavar="NAME",
             ),
             BackendOption(
-                "timeout",
+                "answer_timeout",
                 "Time to wait for the next piece of an answer, in seconds (default: 120).",
                 float,
                 metavar="S",

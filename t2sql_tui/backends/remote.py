@@ -74,8 +74,8 @@ class RemoteBackend:
     """A model that the server at `url` (".../v1") runs.
 
     `served_model` is its name there (default: the only one, or the first, that the server
-    lists); `timeout` the seconds to wait for the next piece of an answer. Questions, the schema
-    and stored sample values go to that server. Raises: ModelError.
+    lists); `answer_timeout` the seconds to wait for the next piece of an answer. Questions, the
+    schema and stored sample values go to that server. Raises: ModelError.
     """
 
     def __init__(
@@ -84,19 +84,19 @@ class RemoteBackend:
         *,
         url: str = "",
         served_model: str = "",
-        timeout: float = 120.0,
+        answer_timeout: float = 120.0,
         on_progress: OnProgress | None = None,
     ) -> None:
         key = os.environ.get(KEY_VARIABLE, "")
         address = _checked_url(url, bool(key))
         self.spec = spec
         self.host = address.netloc.decode().rpartition("@")[2]
-        self._timeout = timeout
+        self._timeout = answer_timeout
         self._lock = threading.Lock()
         self._client = httpx2.Client(
             base_url=str(address).rstrip("/") + "/",
             headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx2.Timeout(timeout, connect=10.0),
+            timeout=httpx2.Timeout(answer_timeout, connect=10.0),
             trust_env=False,  # no proxy or .netrc decides where questions go
         )
         try:

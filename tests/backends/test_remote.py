@@ -65,8 +65,10 @@ class Handler(BaseHTTPRequestHandler):
             choice = {"index": 0, "text": text, "finish_reason": None, "logprobs": None}
             if mode != "plain":
                 choice["logprobs"] = {
-                    "tokens": [text], "token_logprobs": [-0.1], "top_logprobs": [others],
-                }  # fmt: off
+                    "tokens": [text],
+                    "token_logprobs": [-0.1],
+                    "top_logprobs": [others],
+                }
             self._event({"choices": [choice]})
             if mode == "cut":
                 return

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from t2sql_tui.backends import BACKENDS, BackendEntry, BackendOption
+from t2sql_tui.cli import main
 from t2sql_tui.cli.options import BackendChoice, backend_options
 
 
@@ -67,3 +68,11 @@ def test_a_new_entry_is_a_choice_with_its_options(monkeypatch: pytest.MonkeyPatc
     choice, _ = run("--backend", "remote", "--base-url", "http://x")
     assert choice == BackendChoice("remote", {"base_url": "http://x"})
     assert "remote: a server" in " ".join(run("--help")[1].output.split())
+
+
+@pytest.mark.parametrize("name", main.commands)
+def test_no_command_has_two_options_of_one_name(name: str) -> None:
+    command = main.commands[name]
+    names = [parameter.name for parameter in command.params]
+    flags = [flag for parameter in command.params for flag in parameter.opts]
+    assert len(names) == len(set(names)) and len(flags) == len(set(flags))
