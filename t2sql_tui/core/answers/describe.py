@@ -15,7 +15,7 @@ from t2sql_tui.core.types import Answer, CheckedQuery, QueryResult, Reading, Sch
 SURE = 0.9  # confidence from which an answer is called sure
 UNSURE = 0.5  # confidence under which the person is asked, or told of the doubt
 
-NAMED = 4  # words that are listed, at most
+MAX_LISTED = 4  # unused words and phrases that are named, at most
 
 
 def choices(answer: Answer) -> list[Reading]:
@@ -24,6 +24,7 @@ def choices(answer: Answer) -> list[Reading]:
 
 
 def is_unsure(answer: Answer) -> bool:
+    """Whether the answer has a confidence, and one under UNSURE."""
     return answer.confidence is not None and answer.confidence < UNSURE
 
 
@@ -43,45 +44,45 @@ def agreement(readings: Sequence[Reading]) -> str:
         return f"The {total} candidates could not be compared"
     if first.votes == total:
         return f"{total} of {total} candidates agree"
-    shown = sum(reading.votes for reading in others if same_rows(first, reading))
-    differ = sum(reading.votes for reading in others if reading.result) - shown
-    unknown = total - first.votes - differ - shown
+    same = sum(reading.votes for reading in others if same_rows(first, reading))
+    differ = sum(reading.votes for reading in others if reading.result) - same
+    unknown = total - first.votes - differ - same
     if first.votes == 1:
-        said = f"1 of {total} candidates gives these {'columns' if shown else 'rows'}"
+        agreeing = f"1 of {total} candidates gives these {'columns' if same else 'rows'}"
     else:
-        said = f"{first.votes} of {total} agree"
+        agreeing = f"{first.votes} of {total} agree"
     rest = []
-    if shown:
-        rest.append(f"{shown} {'shows' if shown == 1 else 'show'} other columns of the same rows")
+    if same:
+        rest.append(f"{same} {'shows' if same == 1 else 'show'} other columns of the same rows")
     if differ:
         rest.append(f"{differ} {'gives' if differ == 1 else 'give'} other rows")
     if unknown:
         rest.append(f"{unknown} could not be run to the end")
-    return f"{said}; {', '.join(rest)}"
+    return f"{agreeing}; {', '.join(rest)}"
 
 
 def same_rows(first: Reading, second: Reading) -> bool:
     """Whether one of them shows what the other does, and further columns of the same rows.
     False where nobody can tell: a limit cut a result, one has no rows, or a single row of
     numbers, which may be equal by chance."""
-    results = first.result, second.result
-    if any(result is None or result.truncated or not result.rows for result in results):
+    if first.result is None or second.result is None:
         return False
-    narrow, wide = sorted(results, key=lambda result: len(result.columns))
+    narrow, wide = sorted((first.result, second.result), key=lambda result: len(result.columns))
+    if any(result.truncated or not result.rows for result in (narrow, wide)):
+        return False
     if len(narrow.columns) == len(wide.columns) or len(narrow.rows) != len(wide.rows):
         return False
     if len(narrow.rows) == 1 and not any(isinstance(cell, str) for cell in narrow.rows[0]):
         return False
-    left = {place: Counter(column) for place, column in enumerate(zip(*wide.rows))}
+    unmatched = dict(enumerate(map(Counter, zip(*wide.rows, strict=True))))
     chosen = []
-    for column in zip(*narrow.rows):
-        cells = Counter(column)
-        place = next((place for place, other in left.items() if other == cells), None)
-        if place is None:
+    for cells in map(Counter, zip(*narrow.rows, strict=True)):
+        index = next((index for index, other in unmatched.items() if other == cells), None)
+        if index is None:
             return False
-        chosen.append(place)
-        del left[place]
-    return Counter(narrow.rows) == Counter(tuple(row[p] for p in chosen) for row in wide.rows)
+        chosen.append(index)
+        del unmatched[index]
+    return Counter(narrow.rows) == Counter(tuple(row[i] for i in chosen) for row in wide.rows)
 
 
 def asks_which(answer: Answer) -> bool:
@@ -101,22 +102,22 @@ def warnings_text(reading: Reading) -> str:
     """A sentence for each warning, and one for what of the question the SQL does not use."""
     from t2sql_tui.core.answers.warnings import WARNINGS  # brings sqlglot: see core/ask.py
 
-    said = [WARNINGS[name].sentence for name in reading.warnings]
+    sentences = [WARNINGS[name].sentence for name in reading.warnings]
     if unused := (*reading.unused_words, *reading.unmet_phrases):
-        said.append(f"It makes no use of: {', '.join(unused[:NAMED])}.")
-    return " ".join(said)
+        sentences.append(f"It makes no use of: {', '.join(unused[:MAX_LISTED])}.")
+    return " ".join(sentences)
 
 
 def summary(answer: Answer) -> str:
     """One line on how far to trust the answer; "" where there is nothing to say."""
     parts = [] if answer.confidence is None else [certainty(answer.confidence)]
-    if said := agreement(answer.readings):
-        parts.append(said)
+    if agreeing := agreement(answer.readings):
+        parts.append(agreeing)
     sentences = [" · ".join(parts) + "."] if parts else []
     if answer.readings:
         sentences += changes(answer.readings[0])
-    if answer.readings and (said := warnings_text(answer.readings[0])):
-        sentences.append(said)
+    if answer.readings and (warned := warnings_text(answer.readings[0])):
+        sentences.append(warned)
         if is_unsure(answer) and len(choices(answer)) == 1:
             sentences.append("This database may not be able to answer the question.")
     elif is_unsure(answer) and len(choices(answer)) < 2:
@@ -149,14 +150,14 @@ def difference(first: QueryResult, second: QueryResult) -> Difference:
 
 
 def _surplus(first: QueryResult, second: QueryResult) -> tuple[tuple[Any, ...], ...]:
-    left = Counter(second.rows)
-    more = []
+    unmatched = Counter(second.rows)
+    surplus = []
     for row in first.rows:
-        if left[row] > 0:
-            left[row] -= 1
+        if unmatched[row] > 0:
+            unmatched[row] -= 1
         else:
-            more.append(row)
-    return tuple(more)
+            surplus.append(row)
+    return tuple(surplus)
 
 
 def tell_apart(sqls: Sequence[str], schema: Schema) -> list[str]:
@@ -165,16 +166,16 @@ def tell_apart(sqls: Sequence[str], schema: Schema) -> list[str]:
     from t2sql_tui.core.answers.explain import explain  # brings sqlglot: 0.15 s, needed only here
 
     steps = [[text for step in explain(sql, schema) for _, text in step.lines()] for sql in sqls]
-    users = Counter(text for said in steps for text in set(said))
+    users = Counter(text for texts in steps for text in set(texts))
     words = []
-    for said in steps:
-        alone = [text for text in said if users[text] == 1]
-        unshared = [text for text in said if users[text] < len(sqls)]
+    for texts in steps:
+        alone = [text for text in texts if users[text] == 1]
+        unshared = [text for text in texts if users[text] < len(sqls)]
         missing = [
-            f"Leaves out: {t}" for t, n in users.items() if n == len(sqls) - 1 and t not in said
+            f"Leaves out: {t}" for t, n in users.items() if n == len(sqls) - 1 and t not in texts
         ]
         words.append(" ".join(alone or unshared or missing))
     return [
-        said if said and words.count(said) == 1 else " ".join(sql.split())
-        for sql, said in zip(sqls, words, strict=True)
+        text if text and words.count(text) == 1 else " ".join(sql.split())
+        for sql, text in zip(sqls, words, strict=True)
     ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.identifiers import quote_identifier
-from t2sql_tui.core.prompting.chat import CHAT_FORMATS, neutralise
+from t2sql_tui.core.prompting.chat import CHAT_FORMATS, ChatFormat, neutralise
 from t2sql_tui.core.prompting.schema_linking import rank_columns, rank_tables
 from t2sql_tui.core.types import Column, Prompt, Question, Schema, Table, ValueMatch
 
@@ -185,32 +185,16 @@ def build_prompt(
     exceeds the budget.
     """
     form, wording = _lookup(chat_format, version)
-    suffix = _suffix(wording, question, values, failed)
-
-    def prefix_of(tables: Sequence[Table]) -> str:
-        return neutralise("".join(map(wording.table, tables)) + wording.links(tables))
-
     kept: Sequence[Table] = schema.tables
-    body = prefix_of(kept)
-    prefix, end = form.render(wording.system, body, suffix)
+    body, suffix = _body(wording, kept), _suffix(wording, question, values, failed)
     if budget is not None and count_tokens is not None:
-        large = len(body.encode()) > LARGE
-        # A token is at least one byte: what is short enough in bytes needs no counting.
-        fits = len(prefix.encode()) + len(end.encode()) <= budget
-        if large or not (fits or count_tokens(prefix) + count_tokens(end) <= budget):
-            room = budget - count_tokens(end) - count_tokens(form.render(wording.system, "", "")[0])
-            if room < 0:
-                raise ModelError(
-                    "The question is too long for this model's context.",
-                    "Ask it in fewer words, or choose a model with a larger context.",
-                )
-            if large:
-                room = min(room, SHOWN)
+        room = _room(form, wording, body, suffix, budget, count_tokens)
+        if room is not None:
             kept = _fit(schema, question, values, wording, room, count_tokens)
             shown = {(table.name, column.name) for table in kept for column in table.columns}
             values = [match for match in values if (match.table, match.column) in shown]
-            suffix = _suffix(wording, question, values, failed)
-            prefix, end = form.render(wording.system, prefix_of(kept), suffix)
+            body, suffix = _body(wording, kept), _suffix(wording, question, values, failed)
+    prefix, end = form.render(wording.system, body, suffix)
     names = {table.name for table in kept}
     return Prompt(
         version=version,
@@ -220,6 +204,35 @@ def build_prompt(
         stop=(form.end,),
         left_out=tuple(t.name for t in schema.tables if t.name not in names),
     )
+
+
+def _body(wording: PromptVersion, tables: Sequence[Table]) -> str:
+    return neutralise("".join(map(wording.table, tables)) + wording.links(tables))
+
+
+def _room(
+    form: ChatFormat,
+    wording: PromptVersion,
+    body: str,
+    suffix: str,
+    budget: int,
+    count_tokens: CountTokens,
+) -> int | None:
+    """How many tokens the tables may take of a schema that must be cut; None for one that is
+    shown whole. Raises: ModelError where the question alone exceeds the budget."""
+    prefix, end = form.render(wording.system, body, suffix)
+    large = len(body.encode()) > LARGE
+    # A token is at least one byte: what is short enough in bytes needs no counting.
+    fits = len(prefix.encode()) + len(end.encode()) <= budget
+    if not large and (fits or count_tokens(prefix) + count_tokens(end) <= budget):
+        return None
+    room = budget - count_tokens(end) - count_tokens(form.render(wording.system, "", "")[0])
+    if room < 0:
+        raise ModelError(
+            "The question is too long for this model's context.",
+            "Ask it in fewer words, or choose a model with a larger context.",
+        )
+    return min(room, SHOWN) if large else room
 
 
 def _suffix(
@@ -235,7 +248,7 @@ def _suffix(
     return neutralise(text)
 
 
-def _lookup(chat_format: str, version: str):
+def _lookup(chat_format: str, version: str) -> tuple[ChatFormat, PromptVersion]:
     if chat_format not in CHAT_FORMATS:
         raise ModelError(
             f"This program does not know the chat format '{chat_format}'.",

@@ -106,7 +106,9 @@ def _likeness(asked: str, stored: str) -> float:
     if asked == stored:
         return 1.0
     longest, shortest = max(len(asked), len(stored)), min(len(asked), len(stored))
-    same = next((i for i, (a, b) in enumerate(zip(asked, stored)) if a != b), shortest)
+    same = next(
+        (i for i, (a, b) in enumerate(zip(asked, stored, strict=False)) if a != b), shortest
+    )
     if same == shortest >= 4:
         return 0.8 if longest - same <= 3 else 0.6
     if same >= 5 and same / longest >= 0.5:
