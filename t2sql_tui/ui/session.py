@@ -128,7 +128,7 @@ class Session:
                 return free and not editing and self.query is not None
             case "more":
                 # Only of the SQL on screen: another may have been proposed since it ran.
-                return free and self.query == self.ran
+                return free and self.ran is not None and self.query == self.ran
             case "readings":
                 return free and not editing and len(self.versions) > 1
             case "cancel":
