@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 from mini_spider import write_spider
 
+from t2sql_tui.core.answers.rewrites.table import REWRITES
+from t2sql_tui.core.answers.warnings import WARNINGS
+
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = {
     "t2sql-tui": "from t2sql_tui.cli import main; main()",
@@ -181,3 +184,60 @@ def test_a_backend_is_one_file_and_one_entry(copy: Copy) -> None:
     assert "AAAAA" in copy.run("t2sql-tui", "ask", *options, "What do you say?")
     options = ("--backend", "shouting", "--model", "smollm2-135m", "--limit", 1)
     assert "1 question" in copy.run("benchmarks", "run", "demo", *options, "--name", "r")
+
+
+def test_a_warning_is_one_function_and_one_entry(copy: Copy) -> None:
+    file = "t2sql_tui/core/answers/warnings.py"
+    copy.insert(
+        file,
+        "# --- the table ---",
+        "def _is_one_row(execution: Execution, context: AnswerContext) -> bool:\n"
+        "    return execution.result is not None and len(execution.result.rows) == 1\n\n\n",
+    )
+    copy.insert(
+        file,
+        '        WarningRule(\n            "timeout"',
+        '        WarningRule("one-row", 0.1, "It finds one row alone.", _is_one_row),\n',
+    )
+    ask = ("ask", "--backend", "scripted", "--demo", "retail", "--json", "How many stores?")
+    assert "It finds one row alone." in copy.run("t2sql-tui", *ask)
+
+
+def test_a_rewrite_is_one_function_and_one_entry(copy: Copy) -> None:
+    copy.write(
+        "t2sql_tui/core/answers/rewrites/upper_case.py",
+        '"""A rewrite for a test."""\n'
+        "from t2sql_tui.core.answers.rewrites.types import Rewrite\n\n\n"
+        "def rewrite_scripted(candidate, context):\n"
+        "    if \"'scripted'\" not in candidate.sql:\n"
+        "        return None\n"
+        "    sql = candidate.sql.replace(\"'scripted'\", \"'SCRIPTED'\")\n"
+        '    return Rewrite(sql, ("Its text was written in capitals.",))\n',
+    )
+    table = "t2sql_tui/core/answers/rewrites/table.py"
+    copy.insert(
+        table,
+        "from t2sql_tui.core.answers.rewrites.types import",
+        "from t2sql_tui.core.answers.rewrites.upper_case import rewrite_scripted\n",
+    )
+    copy.insert(
+        table,
+        '    RewriteRule("dates"',
+        '    RewriteRule("upper case", "every candidate", rewrite_scripted),\n',
+    )
+    ask = ("ask", "--backend", "scripted", "--demo", "retail", "How many stores?")
+    said = copy.run("t2sql-tui", *ask)
+    assert "SELECT 'SCRIPTED' AS answer" in said and "written in capitals" in said
+
+
+def test_every_warning_and_rewrite_has_a_row_in_the_table_of_what_it_is_worth() -> None:
+    log = (ROOT / "benchmarks/results/EXPERIMENTS.md").read_text("utf-8")
+    table = log.partition("## What each warning and rewrite is worth")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("|")]
+    names = [*WARNINGS, *(rule.name for rule in REWRITES)]
+    assert names and set(names) <= set(rows)
+    costs = {rule.name: rule.cost for rule in WARNINGS.values()}
+    for line in table.splitlines():
+        name, _, rest = line.removeprefix("| ").partition(" | ")
+        if name in costs:
+            assert float(rest.partition(" | ")[0]) == costs[name], name
