@@ -18,6 +18,7 @@ from benchmarks.datasets import (
     read_spider,
     read_spider_syn,
 )
+from t2sql_tui.core.paths import datasets_folder, tools_cache_folder
 
 # Train databases set aside for choosing prompts and hyperparameters; no recipe trains on
 # them unless told to. Chosen once, from the 140 databases of train_spider.json: those with
@@ -165,10 +166,7 @@ FORMATS: dict[str, Callable[[Path, str | None], Dataset]] = {
 def cache_folder() -> Path:
     """The folder in which built databases are kept between runs; T2SQL_CACHE overrides the
     system's."""
-    import platformdirs
-
-    named = os.environ.get("T2SQL_CACHE")
-    return (Path(named) if named else Path(platformdirs.user_cache_dir("t2sql-tui"))) / "benchmarks"
+    return tools_cache_folder() / "benchmarks"
 
 
 def data_folder(named: Path | None = None) -> Path:
@@ -183,9 +181,7 @@ def data_folder(named: Path | None = None) -> Path:
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     if beside.is_dir():
         return beside
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("t2sql-tui")) / "data"
+    return datasets_folder()
 
 
 def load_suite(name: str, data: Path | None = None) -> Dataset:

@@ -13,6 +13,7 @@ from t2sql_tui.backends import peft
 from t2sql_tui.backends.merging.safetensors import weights_sha256
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.catalog import find_model, load_catalog
+from t2sql_tui.core.paths import tools_cache_folder
 from t2sql_tui.core.prompting.chat import CHAT_FORMATS
 from trainer import packing
 from trainer.config import Config
@@ -117,10 +118,7 @@ def _transformers_base(name: str, source: str, config: Config) -> Base:
 
 def cache_folder() -> Path:
     """The folder of files that the trainer can make again; T2SQL_CACHE overrides the system's."""
-    import platformdirs
-
-    named = os.environ.get("T2SQL_CACHE")
-    return (Path(named) if named else Path(platformdirs.user_cache_dir("t2sql-tui"))) / "trainer"
+    return tools_cache_folder() / "trainer"
 
 
 def transformers_folder(base: Base) -> str:

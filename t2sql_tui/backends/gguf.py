@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 
 from t2sql_tui.backends.decoding import MAX_BRANCHES, MAX_CANDIDATES, Decoder, Evaluate, Row
 from t2sql_tui.backends.kvcache import PrefixCache, overlap
@@ -36,6 +35,7 @@ from t2sql_tui.backends.llama import (
 )
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.store import merged_files, merged_path
+from t2sql_tui.core.paths import kv_folder
 from t2sql_tui.core.types import (
     Candidate,
     Constraint,
@@ -105,7 +105,7 @@ class GGUFBackend:
         self.n_ctx: int = llama.llama_n_ctx(self._context)
         self._batch = llama.llama_batch_init(BATCH, 0, 1)
         if cache_folder == "default":
-            cache_folder = platformdirs.user_cache_path("t2sql-tui") / "kv"
+            cache_folder = kv_folder()
         folder = Path(cache_folder) if cache_folder else None
         self._cache = PrefixCache(_state_fingerprint(path, self.n_ctx), folder)
 

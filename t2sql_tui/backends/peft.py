@@ -23,7 +23,7 @@ import numpy as np
 from t2sql_tui.backends.decoding import Decoder, Evaluate, Row
 from t2sql_tui.backends.kvcache import overlap
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.models.store import models_folder
+from t2sql_tui.core.paths import models_folder
 from t2sql_tui.core.types import (
     Candidate,
     Constraint,

@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 
 def build_demo(name: str) -> Path:
     """The path of the demo database in the cache folder, built now where it is missing."""
-    from platformdirs import user_cache_path
-
     from t2sql_tui import demo
+    from t2sql_tui.core.paths import demo_folder
 
-    return demo.build(name, user_cache_path("t2sql-tui") / "demo")
+    return demo.build(name, demo_folder())
 
 
 def named_model(name: str | None) -> ModelSpec:

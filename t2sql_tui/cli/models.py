@@ -42,8 +42,8 @@ def list_models() -> None:
     """
     from tabulate import tabulate
 
-    from t2sql_tui.core.models import store
     from t2sql_tui.core.models.catalog import find_model, load_catalog
+    from t2sql_tui.core.paths import models_folder
 
     rows = [
         (spec.name, spec.title, f"{spec.bytes / 1e6:,.0f} MB", spec.licence, _state(spec))
@@ -51,7 +51,7 @@ def list_models() -> None:
     ]
     headers = ("name", "model", "size", "licence", "on this machine")
     click.echo(tabulate(rows, headers, colalign=("left", "left", "right")))
-    click.echo(f"\nIn {store.models_folder()}", err=True)
+    click.echo(f"\nIn {models_folder()}", err=True)
 
 
 @models.command()

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import platformdirs
 from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -23,6 +22,7 @@ from textual.widget import AwaitMount
 
 from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.errors import T2SQLError
+from t2sql_tui.core.paths import demo_folder, history_folder
 from t2sql_tui.core.types import APP_OPTIONS, AskOptions, Backend, Limits, ModelSpec
 from t2sql_tui.ui import jobs
 from t2sql_tui.ui.cells import byte_size, one_line
@@ -95,7 +95,7 @@ class T2SQLApp(App[None]):
         self._compare_asked = compare
         self._backend_factory = backend_factory
         self._loading = False
-        folder = Path(platformdirs.user_data_dir("t2sql-tui", appauthor=False))
+        folder = history_folder()
         self.history = History(history_path or folder / "history.sqlite")
         self._history_warned = False
         self._interrupt_pressed = 0.0  # when ctrl+c was last pressed in vain
@@ -188,7 +188,7 @@ class T2SQLApp(App[None]):
     def _build_demo(name: str) -> Path:
         from t2sql_tui import demo
 
-        return demo.build(name, platformdirs.user_cache_path("t2sql-tui") / "demo")
+        return demo.build(name, demo_folder())
 
     @on(DatabaseOpened)
     async def _show_file(self, event: DatabaseOpened) -> None:

@@ -8,10 +8,10 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-import platformdirs
 from textual.message_pump import MessagePump
 
 from t2sql_tui.core.errors import T2SQLError
+from t2sql_tui.core.paths import log_folder
 from t2sql_tui.ui.messages import WorkFailed
 from t2sql_tui.ui.state import Work
 
@@ -38,7 +38,7 @@ def reporting(target: MessagePump, work: Work, job: int = 0) -> Iterator[None]:
 
 def _log_bug() -> Path | None:
     """The file to which the current traceback has been added; None if it cannot be written."""
-    path = Path(platformdirs.user_log_dir("t2sql-tui", appauthor=False)) / "errors.log"
+    path = log_folder() / "errors.log"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:

@@ -20,7 +20,7 @@ from t2sql_tui.core.types import Table
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("T2SQL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(
-        "t2sql_tui.core.prompting.value_index._cache_folder", lambda: tmp_path / "values"
+        "t2sql_tui.core.prompting.value_index.value_index_folder", lambda: tmp_path / "values"
     )
     return tmp_path
 

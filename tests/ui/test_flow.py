@@ -326,7 +326,7 @@ async def test_a_repair_is_announced(shop: Path) -> None:
 async def test_a_model_that_misbehaves(
     shop: Path, reply: object, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("platformdirs.user_log_dir", lambda *_, **__: str(shop.parent / "log"))
+    monkeypatch.setattr("platformdirs.user_log_path", lambda *_, **__: shop.parent / "log")
     async with run_app(shop, [reply, reply, reply, "SELECT 1 AS fine"]) as d:
         failing = isinstance(reply, Exception)
         await d.ask("Hm?", phase="idle" if failing else "rejected")

@@ -15,19 +15,11 @@ from pathlib import Path
 
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.sources import Download, OnNote, SourceUnavailable, fetch
+from t2sql_tui.core.paths import models_folder
 from t2sql_tui.core.types import ModelSpec, OnProgress
 
 _CHUNK = 1 << 20
 _SPARE = 64 << 20  # bytes to leave free on the disk
-
-
-def models_folder() -> Path:
-    """Where weights are kept. T2SQL_MODELS names another folder."""
-    if folder := os.environ.get("T2SQL_MODELS"):
-        return Path(folder).expanduser()
-    import platformdirs
-
-    return platformdirs.user_cache_path("t2sql-tui") / "models"
 
 
 def weights_path(spec: ModelSpec) -> Path:

@@ -22,6 +22,7 @@ from weakref import WeakKeyDictionary
 from t2sql_tui.core.database.schema import affinity
 from t2sql_tui.core.english import acronym, plain_text, split_words
 from t2sql_tui.core.identifiers import quoted
+from t2sql_tui.core.paths import value_index_folder
 
 if TYPE_CHECKING:
     from t2sql_tui.core.database.database import Database
@@ -53,18 +54,12 @@ def value_index(database: Database, folder: Path | None = None) -> sqlite3.Conne
     with _open_lock:
         open_key, index = _open.get(database, ("", None))
         if index is None or open_key != key:
-            index = _load(database, key, folder or _cache_folder())
+            index = _load(database, key, folder or value_index_folder())
             _open[database] = (key, index)
         return index
 
 
 # --- the cache ------------------------------------------------------------------------
-
-
-def _cache_folder() -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("t2sql-tui")) / "values"
 
 
 def _load(database: Database, key: str, folder: Path) -> sqlite3.Connection:
