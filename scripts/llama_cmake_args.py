@@ -1,8 +1,8 @@
-"""Prints CMAKE_ARGS that build llama.cpp for this processor, but never for AMX.
+"""Prints CMAKE_ARGS that build llama.cpp for this processor, without AMX.
 
 llama.cpp's own choice (GGML_NATIVE) takes AMX where the processor has it, and its AMX
-kernels crash (`ldtilecfg` in ggml_backend_amx_mul_mat, GCC 12). So on x86 the choice is
-made here, flag by flag; on other processors it is left to llama.cpp.
+kernels crash (`ldtilecfg` in ggml_backend_amx_mul_mat, GCC 12). So on x86 the options are
+chosen here, by the processor's flags; on other processors llama.cpp chooses.
 """
 
 from __future__ import annotations

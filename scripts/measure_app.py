@@ -15,9 +15,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+    from t2sql_tui.ui.screens.workbench import Workbench
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "app.json"
@@ -36,7 +42,10 @@ def resident_mb() -> float:
 
 
 async def session(started: float) -> dict[str, float]:
-    """Seconds and MB of one session of the app, run without a terminal, by name of the figure."""
+    """Seconds and MB of one session of the app, run without a terminal, by name of the figure.
+
+    `started` is the time at which this process was started, as of `time.time()`.
+    """
     from t2sql_tui import demo
     from t2sql_tui.backends import load_backend
     from t2sql_tui.core.models.catalog import find_model
@@ -55,40 +64,48 @@ async def session(started: float) -> dict[str, float]:
     )
     seen = {}
     async with app.run_test(size=(160, 50)) as pilot:
-
-        async def until(true) -> None:
-            begun = time.monotonic()
-            while not true():
-                if time.monotonic() - begun > 300:
-                    raise TimeoutError
-                await pilot.pause(0.01)
-
-        async def ask(question: str) -> float:
-            bench, state = app.workbench, app.workbench.session
-            job = state.job
-            bench.question_box.focus()
-            bench.question_box.show(question)
-            await pilot.pause()
-            begun = time.monotonic()
-            await pilot.press("enter")
-            await until(lambda: state.job > job and state.phase in ("proposed", "rejected"))
-            return time.monotonic() - begun
-
         await pilot.pause()
         seen["first paint, s"] = time.time() - started
-        await until(lambda: app.workbench.session.database and app.state.model_status == "ready")
+        bench = app.workbench
+        assert bench is not None, "the app was opened on a file"
+        state = bench.session
+        await _until(pilot, lambda: state.database and app.state.model_status == "ready")
         seen["ready for the first question, s"] = time.time() - started
-        await ask("How many stores are there?")
-        seen["warm question, s"] = await ask("How many products are there?")
+        await _ask(pilot, bench, "How many stores are there?")
+        seen["warm question, s"] = await _ask(pilot, bench, "How many products are there?")
         seen["memory after two questions, MB"] = resident_mb()
         await pilot.press("e")
-        app.workbench.sql.editor.text = BIG
+        bench.sql.editor.text = BIG
         await pilot.press("f5")
-        await until(lambda: app.workbench.session.phase == "done")
-        assert len(app.workbench.results.grid.order) == 100_000
+        await _until(pilot, lambda: state.phase == "done")
+        assert len(bench.results.grid.order) == 100_000
         await pilot.press("ctrl+end")
         seen["memory after a 100,000-row result, MB"] = resident_mb()
     return seen
+
+
+async def _until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
+    """Waits until `condition` is true. Raises: TimeoutError after five minutes."""
+    begun = time.monotonic()
+    while not condition():
+        if time.monotonic() - begun > 300:
+            raise TimeoutError
+        await pilot.pause(0.01)
+
+
+async def _ask(pilot: Pilot[None], bench: Workbench, question: str) -> float:
+    """Seconds from pressing enter to the proposed SQL."""
+    job = bench.session.job
+    bench.question_box.focus()
+    bench.question_box.show(question)
+    await pilot.pause()
+    begun = time.monotonic()
+    await pilot.press("enter")
+    await _until(
+        pilot,
+        lambda: bench.session.job > job and bench.session.phase in ("proposed", "rejected"),
+    )
+    return time.monotonic() - begun
 
 
 def measure() -> dict[str, float]:
