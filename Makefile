@@ -3,6 +3,7 @@
 # make lint   ruff: rules and formatting
 # make types  mypy
 # make fix    what ruff can correct by itself, and formatting
+# make docs   what scripts write in the documents
 #
 # Each can be run again at any time; what is in place is kept. PYTHON=... picks the Python.
 
@@ -10,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint types fix clean
+.PHONY: demo test lint types fix docs clean
 
 demo: .venv/app
 	@$(BIN)/t2sql-tui models pull >/dev/null
@@ -30,6 +31,9 @@ types: .venv/dev
 fix: .venv/dev
 	$(BIN)/python -m ruff check --fix --quiet
 	$(BIN)/python -m ruff format --quiet
+
+docs: .venv/dev
+	$(BIN)/python scripts/architecture.py --write
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
