@@ -18,7 +18,7 @@ from t2sql_tui.ui.state import Work
 
 @contextlib.contextmanager
 def reporting(target: MessagePump, work: Work, job: int = 0) -> Iterator[None]:
-    """Post whatever the body raises to `target` as WorkFailed.
+    """Post what the body raises to `target`, as WorkFailed.
 
     An error that is not a T2SQLError is a bug: the app stays usable, and the traceback goes
     to a file that the message names.

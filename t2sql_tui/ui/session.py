@@ -166,7 +166,7 @@ class Session:
         return StatusText(self._activity, f"{elapsed}Esc stops", "busy")
 
     def stop(self) -> None:
-        """End whatever runs; its messages will find that their job is over."""
+        """End the running work; its messages will find that their job is over."""
         self.job += 1
         self._queued_question = ""
         if self.phase == "running" and self.database:
@@ -175,7 +175,7 @@ class Session:
             self._enter("proposed" if self.query else "idle")
 
     def leave(self) -> None:
-        """The file is to be closed: whatever runs ends, and is forgotten."""
+        """The file is about to be closed: what runs is stale from now on."""
         self.job += 1
 
     def fail(self, work: Work, job: int) -> bool:

@@ -129,7 +129,7 @@ class ReadingsPane(Vertical):
             self.query_one(name).display = bool(side.plain)
 
     def _compare(self) -> tuple[str, Content, Content]:
-        """In how far the rows are the same, those only here, those only there."""
+        """How far the rows are the same; those only here; those only there."""
         from t2sql_tui.core.answers.describe import difference  # see jobs.py
 
         nothing = Content("")
@@ -177,7 +177,7 @@ class ReadingsPane(Vertical):
 
 
 def _describe(difference: Difference, here: int, there: int) -> str:
-    """In how far the rows of the versions of these numbers are the same."""
+    """How far the rows of two versions are the same; `here` and `there` are their numbers."""
     only_here, only_there = len(difference.only_first), len(difference.only_second)
     if not only_here and not only_there:
         text = f"The same rows as {there}, in another order or under other names."
