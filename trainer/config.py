@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import inspect
 import json
-import textwrap
 import tomllib
 import typing
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmarks.options import field_docs
 from t2sql_tui.core.errors import T2SQLError
 
 
@@ -226,7 +225,19 @@ class Config:
         ]
 
 
-def _group(f) -> str:
+@dataclass(frozen=True)
+class Margins:
+    """How much an exported file may differ from the adapter.
+
+    `drop` is in points of execution accuracy, `different` the share of questions whose greedy
+    SQL is another.
+    """
+
+    drop: float = 1.0
+    different: float = 0.2
+
+
+def _group(f: Field[Any]) -> str:
     return f.metadata["group"]
 
 
@@ -249,23 +260,17 @@ class Option:
 
 @cache
 def options() -> dict[str, Option]:
-    """Every field by name, with its docstring. Python drops field docstrings, so they are
-    read from the source of the class."""
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(Config))).body
-    doc = {
-        item.target.id: " ".join(after.value.value.split())
-        for item, after in zip(tree.body, tree.body[1:])
-        if isinstance(item, ast.AnnAssign) and isinstance(after, ast.Expr)
-    }
-    hints = typing.get_type_hints(Config)
+    """The options by name, one for each field."""
+    docs, hints = field_docs(Config), typing.get_type_hints(Config)
     found = {}
     for f in fields(Config):
-        hint, many, choices = hints[f.name], False, ()
+        hint, many = hints[f.name], False
+        choices: tuple[str, ...] = ()
         if typing.get_origin(hint) is tuple:
             hint, many = typing.get_args(hint)[0], True
         elif typing.get_origin(hint) is Literal:
             hint, choices = str, typing.get_args(hint)
-        found[f.name] = Option(f.name, _group(f), doc[f.name], f.default, hint, many, choices)
+        found[f.name] = Option(f.name, _group(f), docs[f.name], f.default, hint, many, choices)
     return found
 
 
@@ -355,10 +360,27 @@ def load_grid(recipe: Path) -> dict[str, list[Any]]:
     Raises: ConfigError.
     """
     table = tomllib.loads(recipe.read_text(encoding="utf-8")).get("sweep", {})
-    return {name: grid_values(name, values, f"{recipe} [sweep]") for name, values in table.items()}
+    return {name: _grid_values(name, values, f"{recipe} [sweep]") for name, values in table.items()}
 
 
-def grid_values(name: str, values: Any, where: str) -> list[Any]:
+def read_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """The grid of several --grid: "rank=4,8" gives {"rank": [4, 8]}.
+
+    A value that is itself a list is written with +: "targets=q_proj+v_proj,all-linear".
+    Raises: ConfigError.
+    """
+    grid = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not equals or not values:
+            raise ConfigError(f"--grid {text} names no values.", "Write --grid rank=4,8,16.")
+        name = name.strip().replace("-", "_")
+        parts = [part.replace("+", ",") for part in values.split(",")]
+        grid[name] = _grid_values(name, parts, "--grid")
+    return grid
+
+
+def _grid_values(name: str, values: Any, where: str) -> list[Any]:
     if not isinstance(values, list) or not values:
         raise ConfigError(f"{where}: '{name}' must be a list of values to try.")
     return [coerce(name, value, where) for value in values]

@@ -189,6 +189,16 @@ class Trained:
     full: bool
     info: AdapterInfo
 
+    def completed_info(self, base: Base) -> AdapterInfo:
+        """`info`, with its empty fields taken from the base."""
+        return AdapterInfo(
+            base=self.info.base or base.name,
+            base_sha256=self.info.base_sha256 or base.sha256,
+            prompt_version=self.info.prompt_version or "v1",
+            chat_format=self.info.chat_format or base.chat_format,
+            licence=self.info.licence or base.licence,
+        )
+
 
 def find_trained(path: Path) -> Trained:
     """The adapter or the model in `path`, which may be the folder of a run. Raises: ModelError."""

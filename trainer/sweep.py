@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.provenance import portable
 from t2sql_tui.core.errors import T2SQLError
-from trainer.config import Config, ConfigError, grid_values
+from trainer.config import Config, ConfigError
 from trainer.files import write_json
 from trainer.outputs import checkpoints, is_finished
 from trainer.plots import pyplot, save_figure
@@ -25,23 +25,6 @@ Say = Callable[[str], None]
 def combinations(grid: dict[str, list[Any]]) -> list[dict[str, Any]]:
     """Every combination of the grid's values, the first field varying slowest."""
     return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
-
-
-def read_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
-    """Grids from the command line: "rank=4,8" gives {"rank": [4, 8]}; a value that is itself
-    a list is written with +, as in "targets=q_proj+v_proj,all-linear".
-
-    Raises: ConfigError.
-    """
-    grid = {}
-    for text in texts:
-        name, equals, values = text.partition("=")
-        if not equals or not values:
-            raise ConfigError(f"--grid {text} names no values.", "Write --grid rank=4,8,16.")
-        name = name.strip().replace("-", "_")
-        parts = [part.replace("+", ",") for part in values.split(",")]
-        grid[name] = grid_values(name, parts, "--grid")
-    return grid
 
 
 def sweep(config: Config, grid: dict[str, list[Any]], say: Say) -> Path:

@@ -10,7 +10,9 @@ from click.testing import CliRunner
 
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.adapter_info import AdapterInfo, write_adapter_info
-from trainer.card import card, card_command, push_command, push_files, read_facts
+from trainer.card import card, read_facts, write_card
+from trainer.cli import main
+from trainer.push import push_files
 
 
 @pytest.fixture
@@ -134,22 +136,23 @@ def test_scores_come_from_the_results_of_benchmarks(run, tmp_path):
 
 def test_rewriting_keeps_what_was_added_and_no_foreign_file(run):
     runner = CliRunner()
-    assert runner.invoke(card_command, [str(run)]).exit_code == 0
+    assert runner.invoke(main, ["card", str(run)]).exit_code == 0
     path = run / "README.md"
     path.write_text(path.read_text() + "\nMy own words.\n")
-    assert runner.invoke(card_command, [str(run)]).exit_code == 0
+    assert runner.invoke(main, ["card", str(run)]).exit_code == 0
     assert path.read_text().endswith("My own words.\n")
     assert path.read_text().count("# mine\n") == 1
     path.write_text("Not ours.")
-    result = runner.invoke(card_command, [str(run)])
-    assert isinstance(result.exception, ModelError) and path.read_text() == "Not ours."
+    with pytest.raises(ModelError, match="was not written by this command"):
+        write_card(run)
+    assert path.read_text() == "Not ours."
 
 
 def test_push_without_a_token_says_what_it_would_do(run, monkeypatch):
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     monkeypatch.setattr("huggingface_hub.HfApi", lambda **_: pytest.fail("the hub was called"))
-    CliRunner().invoke(card_command, [str(run)])
-    result = CliRunner().invoke(push_command, [str(run), "me/mine"])
+    write_card(run)
+    result = CliRunner().invoke(main, ["push", str(run), "me/mine"])
     assert result.exit_code == 0
     assert "Would upload to https://huggingface.co/me/mine" in result.output
     assert "adapter_model.safetensors" in result.output and "hf auth login" in result.output
@@ -170,9 +173,9 @@ def test_push_uploads_all_in_one_commit(run, monkeypatch):
 
     monkeypatch.setattr("huggingface_hub.get_token", lambda: "secret")
     monkeypatch.setattr("huggingface_hub.HfApi", Hub)
-    CliRunner().invoke(card_command, [str(run)])
+    write_card(run)
     (run / "mine-q8_0.gguf").write_bytes(b"GGUF")
-    result = CliRunner().invoke(push_command, [str(run), "me/mine", "--private"])
+    result = CliRunner().invoke(main, ["push", str(run), "me/mine", "--private"])
     assert result.exit_code == 0, result.output
     assert "secret" not in result.output
     assert calls == [
@@ -192,7 +195,7 @@ def test_push_uploads_all_in_one_commit(run, monkeypatch):
 def test_what_was_not_proven_is_not_pushed(run):
     with pytest.raises(ModelError, match="no model card"):
         push_files(run)
-    CliRunner().invoke(card_command, [str(run)])
+    write_card(run)
     (run / "mine-lora.gguf").write_bytes(b"GGUF")
     assert "mine-lora.gguf" in push_files(run)
     (run / "mine-q4_0.gguf").write_bytes(b"GGUF")

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from trainer.cli import find_recipe, main
-from trainer.config import Config, ConfigError, load_config, options
-from trainer.sweep import as_flags, combinations, read_grid, run_name
+from trainer.config import Config, ConfigError, load_config, options, read_grid
+from trainer.sweep import as_flags, combinations, run_name
 
 
 def recipe(tmp_path: Path, text: str) -> Path:

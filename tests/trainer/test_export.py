@@ -17,7 +17,8 @@ from t2sql_tui.backends.merging.safetensors import read_safetensors, weights_sha
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.adapter_info import AdapterInfo, read_adapter_info, write_adapter_info
 from t2sql_tui.core.models.catalog import find_model
-from trainer import export
+from trainer import export, parity
+from trainer.config import Margins
 from trainer.convert import convert
 
 pytest.importorskip("torch")
@@ -481,7 +482,7 @@ def test_parity_counts_what_is_lost_gained_and_different():
     before = lines(("a", True), ("b", True), ("c", False), ("d", False))
     after = lines(("a ", True), ("x", False), ("y", True), ("z", False))
     after[0]["logprob"] = -1.4
-    report = export.parity(before, after, export.Margins(drop=0, different=0.75))
+    report = parity.parity(before, after, Margins(drop=0, different=0.75))
     assert report["lost"] == ["1"] and report["gained"] == ["2"]
     assert report["drop"] == 0 and report["different"] == 0.75 and report["passed"]
     assert report["logprob_gap"] == pytest.approx(0.1)
@@ -490,18 +491,18 @@ def test_parity_counts_what_is_lost_gained_and_different():
 @pytest.mark.parametrize(
     ("after", "margins", "reason"),
     [
-        ([("x", False), ("b", True)], export.Margins(1, 1), "falls by 50.0 points"),
-        ([("x", True), ("b", True)], export.Margins(1, 0.4), "50 % of the answers"),
+        ([("x", False), ("b", True)], Margins(1, 1), "falls by 50.0 points"),
+        ([("x", True), ("b", True)], Margins(1, 0.4), "50 % of the answers"),
     ],
 )
 def test_parity_refuses_what_exceeds_a_margin(after, margins, reason):
-    report = export.parity(lines(("a", True), ("b", True)), lines(*after), margins)
+    report = parity.parity(lines(("a", True), ("b", True)), lines(*after), margins)
     assert not report["passed"] and reason in report["reasons"][0]
 
 
 def test_parity_of_no_question_proves_nothing():
     with pytest.raises(ModelError, match="no question"):
-        export.parity([], [], export.Margins())
+        parity.parity([], [], Margins())
 
 
 # --- the commands -------------------------------------------------------------------
@@ -557,7 +558,7 @@ def asked(monkeypatch):
         return found
 
     monkeypatch.setattr("t2sql_tui.backends.load_backend", load_backend)
-    monkeypatch.setattr(export, "answers", answers)
+    monkeypatch.setattr(parity, "answers", answers)
     return replies
 
 
@@ -655,10 +656,11 @@ def test_the_gate_between_the_real_backends(base, run, tmp_path, monkeypatch):
     from benchmarks.datasets import sample
     from benchmarks.suites import load_suite
     from t2sql_tui.core.types import AskOptions, GenerationSettings
+    from trainer.outputs import find_trained
 
     monkeypatch.setattr("t2sql_tui.backends.gguf.usable_cores", lambda: 1)  # threads spin
-    short = GenerationSettings(max_tokens=12)
-    monkeypatch.setattr(export, "AskOptions", lambda repairs: AskOptions(short, repairs=repairs))
+    short = AskOptions(GenerationSettings(max_tokens=12), repairs=0)
+    monkeypatch.setattr(parity, "_ONE_ANSWER", short)
     write_adapter_info(
         run / "adapter",
         AdapterInfo(
@@ -668,13 +670,16 @@ def test_the_gate_between_the_real_backends(base, run, tmp_path, monkeypatch):
             "chatml",
         ),
     )
-    found, base_found = export._found(run, None)
+    found = find_trained(run)
+    base_found = export.base_of(found)
     dataset = sample(load_suite("demo"), 2, seed=0)
-    reference = export.ask_adapter(found, base_found, dataset, lambda line: None)
-    file = export.export(found, base_found, tmp_path / "m.gguf", "f16")
-    report = export.prove(file, reference, dataset, export.Margins(0, 0))
+    ignore = lambda line: None  # noqa: E731
+    lines_of_adapter = parity.ask_adapter(found, base_found, dataset, ignore)
+    file = export.write_file(found, base_found, tmp_path / "m.gguf", "f16")
+    reference = parity.Reference("demo", dataset, lines_of_adapter)
+    report = parity.compare_file(file, reference, Margins(0, 0), ignore)
     assert report["passed"] and report["questions"] == 2 and report["different"] == 0
-    assert all(line["text"] for line in reference)  # they did answer
+    assert all(line["text"] for line in lines_of_adapter)  # they did answer
     assert 0 < report["logprob_gap"] < 0.05
 
 
