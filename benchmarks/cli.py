@@ -18,6 +18,7 @@ import click
 
 from benchmarks.config import RunConfig, ScoreConfig
 from benchmarks.options import Option, from_options, options_of
+from t2sql_tui.cli.backend_options import backend_flag, backend_flags, chosen_options
 from t2sql_tui.cli.group import CommandGroup
 from t2sql_tui.core.errors import T2SQLError
 
@@ -39,9 +40,7 @@ _model = click.option(
     required=True,
     help="Name of a model (see `t2sql-tui models`), or path of a .gguf file.",
 )
-_threads = click.option(
-    "--threads", type=click.IntRange(1), help="Processor threads of llama.cpp (default: all cores)."
-)
+_threads = backend_flag("gguf", "n_threads")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -51,10 +50,14 @@ def _config_options(config: type) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         @wraps(command)
         def with_config(**values: Any) -> Any:
+            if "backend" in values:
+                values["backend_options"] = chosen_options(values["backend"], values)
             return command(from_options(config, values))
 
         decorated: Command = with_config
         for option in reversed(options_of(config)):
+            if option.name == "backend":
+                decorated = backend_flags(decorated)
             decorated = _click_parameter(option)(decorated)
         return decorated
 
@@ -85,7 +88,9 @@ def _click_type(option: Option) -> click.ParamType:
     if option.kind is Path:
         return _PATH
     if (least, most) != (None, None):
-        return (click.IntRange if option.kind is int else click.FloatRange)(least, most)
+        if option.kind is int:
+            return click.IntRange(least, most)
+        return click.FloatRange(least, most)
     return {int: click.INT, float: click.FLOAT, str: click.STRING}[option.kind]
 
 
@@ -106,24 +111,30 @@ def main() -> None:
     """Measure how well a model answers questions with SQL.
 
     \b
-    benchmarks run demo --model qwen2.5-coder-0.5b
-    benchmarks run spider-dev --model qwen2.5-coder-0.5b --limit 100 --seed 1
-    benchmarks score predict.txt --suite spider-dev
-    benchmarks compare runs/A runs/B
-    benchmarks ablation runs/GREEDY runs/BEAM4 runs/FULL --out docs/ablation.md
-    benchmarks report runs/A runs/B --output report.html
+    Examples:
+      benchmarks run demo --model qwen2.5-coder-0.5b
+      benchmarks run spider-dev --model qwen2.5-coder-0.5b --limit 100 --seed 1
+      benchmarks score predict.txt --suite spider-dev
+      benchmarks compare runs/A runs/B
+      benchmarks ablation runs/GREEDY runs/BEAM4 runs/FULL --out docs/ablation.md
+      benchmarks report runs/A runs/B --output report.html
     """
 
 
 @main.command("list")
 @_data
 def list_suites(data: Path | None) -> None:
-    """List the suites, their roles, and whether their data is here."""
+    """List the suites, their roles, and whether their data is here.
+
+    \b
+    Examples:
+      benchmarks list
+    """
     from tabulate import tabulate
 
     from benchmarks.suites import FORMATS, SUITES, load_suite
 
-    rows = []
+    rows: list[tuple[str, str, str, str, str]] = []
     for suite in SUITES.values():
         try:
             dataset = load_suite(suite.name, data)
@@ -146,9 +157,10 @@ def fetch(name: str | None, data: Path | None, downloaded: Path | None) -> None:
     """Download a data set from its makers, verified by its hash.
 
     \b
-    benchmarks fetch                    list what there is
-    benchmarks fetch spider             download, verify, unpack
-    benchmarks fetch spider --from ~/Downloads/spider_data.zip
+    Examples:
+      benchmarks fetch                    list what there is
+      benchmarks fetch spider             download, verify, unpack
+      benchmarks fetch spider --from ~/Downloads/spider_data.zip
     """
     from tabulate import tabulate
 
@@ -174,10 +186,11 @@ def run(config: RunConfig) -> None:
     where it stopped. Ctrl+C loses nothing.
 
     \b
-    benchmarks run spider-dev --model qwen2.5-coder-0.5b
-    benchmarks run spider-train-holdout --model m.gguf --limit 200 --seed 1
-    benchmarks run spider-train-holdout --model m.gguf --decoding full --score-candidates
-    benchmarks run spider-format:~/mine --model qwen2.5-coder-0.5b
+    Examples:
+      benchmarks run spider-dev --model qwen2.5-coder-0.5b
+      benchmarks run spider-train-holdout --model m.gguf --limit 200 --seed 1
+      benchmarks run spider-train-holdout --model m.gguf --decoding full --score-candidates
+      benchmarks run spider-format:~/mine --model qwen2.5-coder-0.5b
     """
     from benchmarks.runner import run_suite
 
@@ -199,6 +212,11 @@ def score(config: ScoreConfig) -> None:
     predict.txt is Spider's: one SQL a line in the suite's order, a tab and the database
     may follow. JSONL lines hold "id" and "sql" (or "text", from which the SQL is taken). A
     run's own predictions.jsonl can be scored again.
+
+    \b
+    Examples:
+      benchmarks score predict.txt --suite spider-dev
+      benchmarks score runs/mine/predictions.jsonl --suite spider-dev --keep-distinct
     """
     from benchmarks.predictions import score_file
 
@@ -242,6 +260,11 @@ def compare(a: Path, b: Path, changed: int, as_json: bool) -> None:
 
     Paired: McNemar's test, a bootstrap interval of the difference clustered by gold SQL,
     and the examples that changed.
+
+    \b
+    Examples:
+      benchmarks compare runs/A runs/B
+      benchmarks compare runs/A runs/B --changed 3
     """
     from benchmarks.compare import comparison, comparison_text
     from benchmarks.run_folder import load_run
@@ -259,7 +282,8 @@ def ablation(runs: tuple[Path, ...], out: Path | None) -> None:
     """Print one table of RUNS over the same questions, each against the first.
 
     \b
-    benchmarks ablation runs/GREEDY runs/CONSTRAINED runs/BEAM4 runs/VOTE8 runs/FULL
+    Examples:
+      benchmarks ablation runs/GREEDY runs/CONSTRAINED runs/BEAM4 runs/VOTE8 runs/FULL
     """
     from benchmarks.compare import ablation as compared
     from benchmarks.compare import ablation_text
@@ -290,9 +314,10 @@ def calibrate(runs: tuple[Path, ...], out: Path | None) -> None:
     measured on databases that it was not fitted on.
 
     \b
-    benchmarks run spider-train-holdout --model qwen2.5-coder-0.5b --decoding full
-    benchmarks run spider-syn-holdout --model qwen2.5-coder-0.5b --decoding full
-    benchmarks calibrate runs/spider-*-holdout--qwen2.5-coder-0.5b--full
+    Examples:
+      benchmarks run spider-train-holdout --model qwen2.5-coder-0.5b --decoding full
+      benchmarks run spider-syn-holdout --model qwen2.5-coder-0.5b --decoding full
+      benchmarks calibrate runs/spider-*-holdout--qwen2.5-coder-0.5b--full
     """
     from benchmarks.calibrate import calibrated, calibration_text, write_confidence
     from benchmarks.run_folder import load_run
@@ -320,7 +345,14 @@ def calibrate(runs: tuple[Path, ...], out: Path | None) -> None:
 def report(
     runs: tuple[Path, ...], output: Path | None, publish: bool, readme: bool, data: Path | None
 ) -> None:
-    """Write one HTML page about RUNS, and print a Markdown table of them."""
+    """Write one HTML page about RUNS, and print a Markdown table of them.
+
+    \b
+    Examples:
+      benchmarks report runs/A
+      benchmarks report runs/A runs/B --output report.html
+      benchmarks report --readme
+    """
     from benchmarks import results as numbers
     from benchmarks.report.page import run_names, write_report
     from benchmarks.run_folder import load_run
@@ -357,7 +389,13 @@ def report(
 @_json
 @_data
 def profile(as_json: bool, **options: Any) -> None:
-    """Measure speed and memory, against raw llama.cpp on the same tokens in the same run."""
+    """Measure speed and memory, against raw llama.cpp on the same tokens in the same run.
+
+    \b
+    Examples:
+      benchmarks profile --model qwen2.5-coder-0.5b
+      benchmarks profile --model qwen2.5-coder-0.5b --limit 8 --threads 2
+    """
     from benchmarks.profile import profile_model, profile_text
 
     found = profile_model(**options, note=_note)
@@ -397,9 +435,10 @@ def linking(
     No model is needed. SUITE may be one of Spider's, any spider-format:DIR, or bird-schemas.
 
     \b
-    benchmarks linking --k 5,10,20
-    benchmarks linking bird-schemas --limit 1000
-    benchmarks linking spider-train --fit --limit 1000
+    Examples:
+      benchmarks linking --k 5,10,20
+      benchmarks linking bird-schemas --limit 1000
+      benchmarks linking spider-train --fit --limit 1000
     """
     from benchmarks.linking import fitted_weights, publish_linking, recall_of_suite
     from benchmarks.merged_database import load_merged

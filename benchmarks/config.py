@@ -7,7 +7,7 @@ fields here (see options.py). `benchmarks --help` imports this: no module that t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -108,8 +108,8 @@ class RunConfig:
     prompt_version: str | None = option(None)
     """Prompt version (default: the model's own)."""
 
-    threads: int | None = option(None, least=1)
-    """Processor threads of llama.cpp (default: all cores)."""
+    backend_options: Mapping[str, Any] = field(default_factory=dict, metadata={"given": False})
+    """Options of the backend's constructor. Their flags are declared with the backend."""
 
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
 
@@ -139,6 +139,7 @@ class RunConfig:
         return {
             "model_sha256": model_sha256,
             "backend": self.backend,
+            "backend_options": self._recorded_backend_options() or None,
             "prompt_version": spec.prompt_version,
             "chat_format": spec.chat_format,
             **decoding_identity(self.decoding, self.ask_options()),
@@ -149,7 +150,15 @@ class RunConfig:
         """What of the options makes two answers belong to one run. The runner adds what it
         learns from the data and the model."""
         decoding = decoding_identity(self.decoding, self.ask_options())
-        return {**dict(_recorded(self)), **decoding, **self.scoring.identity()}
+        recorded = dict(_recorded(self))
+        if options := self._recorded_backend_options():
+            recorded["backend_options"] = options
+        return {**recorded, **decoding, **self.scoring.identity()}
+
+    def _recorded_backend_options(self) -> dict[str, Any]:
+        """The given options of the backend that change answers."""
+        recorded = {o.name for o in BACKENDS[self.backend].options if o.changes_answers}
+        return {name: value for name, value in self.backend_options.items() if name in recorded}
 
     def run_name(self, model: str) -> str:
         """The name given with --name, else one made of the options that change answers.
@@ -166,6 +175,8 @@ class RunConfig:
             yield self.decoding
         if self.schema != "full":
             yield f"{self.schema}-schema"
+        for name, value in self._recorded_backend_options().items():
+            yield f"{name}-{slug(str(value))}"
         chosen, usual = self.ask_options(), ask_options(self.decoding)
         for letter, value, default in (
             ("k", chosen.settings.candidates, usual.settings.candidates),

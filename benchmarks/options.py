@@ -22,8 +22,8 @@ C = TypeVar("C")
 def option(default: Any = MISSING, **metadata: Any) -> Any:
     """A field of a configuration. `metadata` may hold `short` (a one-letter flag), `metavar`,
     `least` and `most` (bounds of a number), `choices` (a mapping of the values to what each
-    means), `argument` (given by position, without a flag), and what a configuration
-    itself wants to know of its fields."""
+    means), `argument` (given by position, without a flag), `given` (False: the command line sets
+    the field by other means), and what a configuration itself wants to know of its fields."""
     return field(default=default, metadata=metadata)
 
 
@@ -60,6 +60,8 @@ def options_of(config: type) -> list[Option]:
     docs, hints = field_docs(config), typing.get_type_hints(config)
     found = []
     for f in fields(config):
+        if f.metadata.get("given") is False:
+            continue
         kind = _without_none(hints[f.name])
         if is_dataclass(kind):
             found += options_of(typing.cast(type, kind))

@@ -66,7 +66,7 @@ def profile_model(
     suite: str,
     limit: int,
     seed: int,
-    threads: int | None,
+    n_threads: int | None,
     data: Path | None,
     note: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -79,9 +79,9 @@ def profile_model(
     dataset = sample(load_suite(suite, data), limit, seed)
     note("Cold start, in a process of its own ...")
     first = dataset.examples[0]
-    start = cold_start(model, dataset.files[first.database][0], first.question, threads)
+    start = cold_start(model, dataset.files[first.database][0], first.question, n_threads)
     note(f"{len(dataset.examples)} questions, three ways ...")
-    backend = load_backend(spec, n_threads=threads, cache_folder=None)
+    backend = load_backend(spec, n_threads=n_threads, cache_folder=None)
     try:
         warm, cold, raw = measure(dataset, backend)
     finally:

@@ -165,10 +165,10 @@ def _announce(folder: RunFolder, dataset: Dataset, note: Note) -> None:
 def _backend(config: RunConfig, spec: ModelSpec) -> Backend:
     if config.replay:
         return Replay(spec, read_lines(config.replay / PREDICTIONS))
-    options: dict[str, Any] = {}
+    options = dict(config.backend_options)
     if config.backend == "gguf":
         # No prefixes from disk: what an earlier run left there would spoil the times.
-        options = {"n_threads": config.threads, "cache_folder": None}
+        options["cache_folder"] = None
     return load_backend(spec, backend=config.backend, **options)
 
 

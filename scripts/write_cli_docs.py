@@ -31,7 +31,8 @@ def commands(
     name: str, command: click.Command, parent: click.Context | None = None
 ) -> Iterator[tuple[str, str]]:
     """The full name and the `--help` of a command, then those of its subcommands."""
-    settings = command.context_settings | {"terminal_width": WIDTH, "max_content_width": WIDTH}
+    width = {"terminal_width": WIDTH, "max_content_width": WIDTH}
+    settings = {**command.context_settings, **width}
     context = click.Context(command, parent, info_name=name, **settings)
     yield context.command_path, command.get_help(context)
     if isinstance(command, click.Group):

@@ -19,7 +19,8 @@ class BackendOption:
 
     Left out, the constructor's own default holds; `help` says which that is. `type` is what
     the constructor wants; a bool becomes a flag without a value. `minimum` is for numbers.
-    `flag` is "--" and the name with hyphens unless another is given.
+    `flag` is "--" and the name with hyphens unless another is given. `changes_answers` says
+    whether the same model may answer otherwise with another value; benchmarks record it then.
     """
 
     name: str
@@ -28,6 +29,7 @@ class BackendOption:
     metavar: str = ""
     minimum: float | None = None
     flag: str = ""
+    changes_answers: bool = True
 
     def __post_init__(self) -> None:
         if not self.flag:
@@ -71,6 +73,7 @@ BACKENDS: Mapping[str, BackendEntry] = {
                 metavar="N",
                 minimum=1,
                 flag="--threads",
+                changes_answers=False,
             ),
             _CONTEXT,
             BackendOption(
@@ -80,6 +83,7 @@ BACKENDS: Mapping[str, BackendEntry] = {
                 metavar="N",
                 minimum=0,
                 flag="--gpu-layers",
+                changes_answers=False,
             ),
         ),
         reads_gguf=True,
@@ -122,6 +126,7 @@ BACKENDS: Mapping[str, BackendEntry] = {
                 metavar="S",
                 minimum=1,
                 flag="--server-timeout",
+                changes_answers=False,
             ),
         ),
     ),
@@ -130,7 +135,12 @@ BACKENDS: Mapping[str, BackendEntry] = {
         "canned replies, to try the screen",
         (
             BackendOption(
-                "delay", "Pause before every word, in seconds (default: 0).", float, "S", 0.0
+                "delay",
+                "Pause before every word, in seconds (default: 0).",
+                float,
+                metavar="S",
+                minimum=0,
+                changes_answers=False,
             ),
         ),
     ),

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from t2sql_tui.cli.backend_options import Command
 from t2sql_tui.cli.loading import build_demo, load_model, named_model, progress_bar
-from t2sql_tui.cli.options import Command, ModelChoice, compare_option, demo_option, model_options
+from t2sql_tui.cli.options import ModelChoice, compare_option, demo_option, model_options
 from t2sql_tui.core.errors import T2SQLError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import click
 from t2sql_tui.backends import BACKENDS, load_backend
 
 if TYPE_CHECKING:
-    from t2sql_tui.cli.options import BackendChoice
+    from t2sql_tui.cli.backend_options import BackendChoice
     from t2sql_tui.core.types import Backend, ModelSpec
 
 

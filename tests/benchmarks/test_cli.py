@@ -16,6 +16,7 @@ from mini_spider import QUESTIONS, write_spider
 
 from benchmarks import fetch
 from benchmarks.cli import main
+from benchmarks.config import RunConfig
 from t2sql_tui.backends.scripted import ScriptedBackend
 from t2sql_tui.core.types import ModelSpec
 
@@ -138,6 +139,16 @@ def test_another_prompt_version_is_refused_until_restart(here, model):
     assert "max_tokens: there 300, now 7" in result.stderr and "--restart" in result.stderr
     run("--max-tokens", "7", "--restart")
     assert len(list((here / "runs").glob("r.*"))) == 1  # the old run is kept
+
+
+def test_backend_options_that_change_answers_are_recorded() -> None:
+    options = {"n_threads": 2, "n_ctx": 512}
+    config = RunConfig("demo", "some-model", backend_options=options)
+    assert config.identity()["backend_options"] == {"n_ctx": 512}
+    assert config.run_name("some-model") == "demo--some-model--n_ctx-512"
+    plain = RunConfig("demo", "some-model", backend_options={"n_threads": 2})
+    assert "backend_options" not in plain.identity()
+    assert plain.run_name("some-model") == "demo--some-model"
 
 
 def test_another_decoding_is_another_run(here, model):

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from t2sql_tui.backends import BACKENDS, BackendEntry, BackendOption
 from t2sql_tui.cli import main
-from t2sql_tui.cli.options import BackendChoice, backend_options
+from t2sql_tui.cli.backend_options import BackendChoice, backend_options
 
 
 def run(*args: str) -> tuple[BackendChoice | None, click.testing.Result]:
@@ -64,7 +64,7 @@ def test_a_new_entry_is_a_choice_with_its_options(monkeypatch: pytest.MonkeyPatc
     entry = BackendEntry(
         "nowhere:Remote", "a server", (BackendOption("base_url", "Address.", metavar="URL"),)
     )
-    monkeypatch.setattr("t2sql_tui.cli.options.BACKENDS", {**BACKENDS, "remote": entry})
+    monkeypatch.setattr("t2sql_tui.cli.backend_options.BACKENDS", {**BACKENDS, "remote": entry})
     choice, _ = run("--backend", "remote", "--base-url", "http://x")
     assert choice == BackendChoice("remote", {"base_url": "http://x"})
     assert "remote: a server" in " ".join(run("--help")[1].output.split())
