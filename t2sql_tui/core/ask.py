@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+from t2sql_tui.core.answers.confidence import confidence, load_confidence
 from t2sql_tui.core.answers.context import AnswerContext
+from t2sql_tui.core.answers.rank import ranked_readings
+from t2sql_tui.core.answers.rewrites.apply import rewrite_candidate, rewrite_readings
 from t2sql_tui.core.database.database import Database
 from t2sql_tui.core.prompting.prompt import build_prompt
 from t2sql_tui.core.prompting.value_matching import find_values
@@ -140,17 +143,11 @@ def _compare(
 ) -> tuple[Reading, ...]:
     """The readings of judged candidates, best first: rewritten, run, ranked, and the best of
     them rewritten once more where its rows give reason to."""
-    # sqlglot takes 0.25 s to import: after the window is on screen.
-    from t2sql_tui.core.answers.rank import ranked_readings
-    from t2sql_tui.core.answers.rewrites.apply import rewrite_candidate, rewrite_readings
-
     rewritten = [rewrite_candidate(candidate, context) for candidate in candidates]
     return rewrite_readings(ranked_readings(rewritten, context, sampled=sampled), context)
 
 
 def _with_confidence(answer: Answer, spec: ModelSpec) -> Answer:
     """`answer` with its confidence, where one was fitted for the model."""
-    from t2sql_tui.core.answers.confidence import confidence, load_confidence  # as in _compare
-
     fitted = load_confidence(spec)
     return replace(answer, confidence=confidence(answer, fitted)) if fitted else answer

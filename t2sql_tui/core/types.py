@@ -215,33 +215,39 @@ class CheckedQuery:
             raise TypeError("CheckedQuery is made by t2sql_tui.core.sql.check.check() alone")
 
 
+ProblemKind = Literal[
+    "empty",
+    "syntax",
+    "not-a-select",
+    "several-statements",
+    "unknown-table",
+    "unknown-column",
+    "unknown-function",
+    "ambiguous",
+    "forbidden",
+    "other",
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a SQL was rejected. `kind` is a short slug, `suggestions` the nearest names."""
+    """Why a SQL was rejected. `suggestions` are the nearest names."""
 
-    kind: Literal[
-        "empty",
-        "syntax",
-        "not-a-select",
-        "several-statements",
-        "unknown-table",
-        "unknown-column",
-        "unknown-function",
-        "ambiguous",
-        "forbidden",
-        "other",
-    ]
+    kind: ProblemKind
     message: str
     suggestions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
+    """A SQL that the check refused, with at least one problem."""
+
     sql: str
     problems: tuple[Problem, ...]
 
     @property
     def message(self) -> str:
+        """The messages of all problems in one line."""
         return "; ".join(problem.message for problem in self.problems)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from t2sql_tui.core.answers.explain import explain
+from t2sql_tui.core.answers.warnings import WARNINGS
 from t2sql_tui.core.types import Answer, CheckedQuery, QueryResult, Reading, Schema
 
 SURE = 0.9  # confidence from which an answer is called sure
@@ -100,8 +102,6 @@ def changes(reading: Reading) -> list[str]:
 
 def warnings_text(reading: Reading) -> str:
     """A sentence for each warning, and one for what of the question the SQL does not use."""
-    from t2sql_tui.core.answers.warnings import WARNINGS  # brings sqlglot: see core/ask.py
-
     sentences = [WARNINGS[name].sentence for name in reading.warnings]
     if unused := (*reading.unused_words, *reading.unmet_phrases):
         sentences.append(f"It makes no use of: {', '.join(unused[:MAX_LISTED])}.")
@@ -163,8 +163,6 @@ def _surplus(first: QueryResult, second: QueryResult) -> tuple[tuple[Any, ...], 
 def tell_apart(sqls: Sequence[str], schema: Schema) -> list[str]:
     """Plain words for each SQL: what it alone does; or what not all of the others do; or
     what it alone does not do; the SQL itself where words do not tell it apart."""
-    from t2sql_tui.core.answers.explain import explain  # brings sqlglot: 0.15 s, needed only here
-
     steps = [[text for step in explain(sql, schema) for _, text in step.lines()] for sql in sqls]
     users = Counter(text for texts in steps for text in set(texts))
     words = []

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING
+import sqlglot
+from sqlglot import exp
+from sqlglot.dialects.sqlite import SQLite
+from sqlglot.errors import ParseError, SqlglotError
+from sqlglot.optimizer.scope import Scope, traverse_scope
+from sqlglot.parsers.sqlite import SQLiteParser
 
-if TYPE_CHECKING:
-    from sqlglot import exp
-    from sqlglot.dialects.sqlite import SQLite
-    from sqlglot.optimizer.scope import Scope
-
+#: What sqlglot's parser raises; the last four on some malformed input.
+PARSER_ERRORS = (
+    SqlglotError,
+    RecursionError,
+    ValueError,
+    AttributeError,
+    TypeError,
+    KeyError,
+)
 
 # sqlglot goes back and tries again where a clause could be read in several ways, which takes time
 # exponential in their number (`FROM a JOIN b JOIN c ...` without ON doubles with each JOIN). The
@@ -18,28 +26,25 @@ if TYPE_CHECKING:
 _STEPS_PER_TOKEN, _MORE_STEPS, _MOST_STEPS = 10, 1000, 100_000
 
 
-@functools.cache
-def _bounded_sqlite() -> type[SQLite]:
-    """sqlglot's SQLite dialect, whose parser gives up after steps linear in its input's length."""
-    from sqlglot.dialects.sqlite import SQLite
-    from sqlglot.errors import ParseError
+class _BoundedParser(SQLiteParser):
+    """Gives up after steps linear in the length of its input."""
 
-    class BoundedSQLite(SQLite):
-        class Parser(SQLite.Parser):
-            steps = 0
+    steps = 0
 
-            def reset(self) -> None:
-                super().reset()
-                self.steps = 0
+    def reset(self) -> None:
+        super().reset()
+        self.steps = 0
 
-            def _advance(self, times: int = 1) -> None:
-                self.steps += 1
-                linear = _STEPS_PER_TOKEN * self._tokens_size + _MORE_STEPS
-                if self.steps > min(linear, _MOST_STEPS):
-                    raise ParseError("too many ways to read it")
-                super()._advance(times)
+    def _advance(self, times: int = 1) -> None:
+        self.steps += 1
+        linear = _STEPS_PER_TOKEN * self._tokens_size + _MORE_STEPS
+        if self.steps > min(linear, _MOST_STEPS):
+            raise ParseError("too many ways to read it")
+        super()._advance(times)
 
-    return BoundedSQLite
+
+class _BoundedSQLite(SQLite):
+    Parser = _BoundedParser
 
 
 def parse(statement: str) -> exp.Expression | None:
@@ -48,25 +53,21 @@ def parse(statement: str) -> exp.Expression | None:
     Takes time linear in the length of the statement, whatever it holds. For SQL that was not
     checked yet; of a CheckedQuery take `query.tree`.
     """
-    import sqlglot  # 0.1 s: not for `--help`
-    from sqlglot.errors import SqlglotError
-
     try:
-        return sqlglot.parse_one(statement, read=_bounded_sqlite())
-    except (SqlglotError, RecursionError, ValueError, AttributeError, TypeError, KeyError):
-        return None  # the last four: what sqlglot's parser raises on some malformed input
+        tree = sqlglot.parse_one(statement, read=_BoundedSQLite)
+    except PARSER_ERRORS:
+        return None
+    return tree if isinstance(tree, exp.Expression) else None
 
 
 def from_clause(select: exp.Expression) -> exp.From | None:
     """The FROM of a SELECT, None where it has none. (sqlglot 28 renamed the argument.)"""
-    return select.args.get("from_") or select.args.get("from")
+    clause = select.args.get("from_") or select.args.get("from")
+    return clause if isinstance(clause, exp.From) else None
 
 
 def scopes(tree: exp.Expression | None) -> list[Scope]:
     """Every SELECT of a statement with its sources, innermost first; none if in doubt."""
-    from sqlglot.errors import SqlglotError
-    from sqlglot.optimizer.scope import traverse_scope
-
     try:
         return list(traverse_scope(tree)) if tree is not None else []
     except (SqlglotError, RecursionError):

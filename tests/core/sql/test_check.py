@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from t2sql_tui.core.database.database import Database, open_database
-from t2sql_tui.core.sql.check import check, nearest
+from t2sql_tui.core.sql.check import check
+from t2sql_tui.core.sql.problems import nearest
 from t2sql_tui.core.types import CheckedQuery, Rejection
 
 SCRIPT = """
