@@ -34,6 +34,7 @@ fix: .venv/dev
 
 docs: .venv/dev
 	$(BIN)/python scripts/architecture.py --write
+	$(BIN)/python scripts/write_cli_docs.py
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache

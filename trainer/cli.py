@@ -39,10 +39,11 @@ def main() -> None:
     """Fine-tune a small model to write SQL, and measure it while it trains.
 
     \b
-    trainer doctor recipes/spider-qwen2.5-coder-0.5b.toml   check that a recipe works here
-    trainer fit recipes/spider-qwen2.5-coder-0.5b.toml      train
-    trainer fit recipes/spider-qwen2.5-coder-0.5b.toml --resume
-    trainer export runs/spider-qwen2.5-coder-0.5b           merge into one GGUF file
+    Examples:
+      trainer doctor recipes/spider-qwen2.5-coder-0.5b.toml   check that a recipe works here
+      trainer fit recipes/spider-qwen2.5-coder-0.5b.toml      train
+      trainer fit recipes/spider-qwen2.5-coder-0.5b.toml --resume
+      trainer export runs/spider-qwen2.5-coder-0.5b           merge into one GGUF file
     """
 
 
@@ -103,9 +104,10 @@ def fit(config: Config, recipe: Path | None, resume: bool, quiet: bool) -> None:
     """Train by a RECIPE; flags override its values.
 
     \b
-    trainer fit recipes/spider-qwen2.5-coder-0.5b.toml
-    trainer fit recipes/spider-qwen2.5-coder-0.5b.toml --rank 16 --out runs/rank16
-    torchrun --nproc-per-node 2 -m trainer fit recipes/spider-qwen2.5-coder-0.5b.toml
+    Examples:
+      trainer fit recipes/spider-qwen2.5-coder-0.5b.toml
+      trainer fit recipes/spider-qwen2.5-coder-0.5b.toml --rank 16 --out runs/rank16
+      torchrun --nproc-per-node 2 -m trainer fit recipes/spider-qwen2.5-coder-0.5b.toml
     """
     from trainer.fit import fit as run
 
@@ -126,8 +128,9 @@ def sweep(config: Config, recipe: Path | None, grids: tuple[str, ...]) -> None:
     """Train every combination of a grid and compare them; a stopped sweep continues.
 
     \b
-    trainer sweep recipes/gretel-gemma-3-1b.toml
-    trainer sweep recipes/spider-smollm2-135m.toml --grid rank=4,8,16 --grid learning_rate=2e-4,4e-4
+    Examples:
+      trainer sweep recipes/gretel-gemma-3-1b.toml
+      trainer sweep recipes/spider-smollm2-135m.toml --grid rank=4,8 --grid learning_rate=2e-4,4e-4
     """
     from trainer.sweep import sweep as run
 
@@ -150,7 +153,8 @@ def data(config: Config, recipe: Path | None, base: str | None, report: Path | N
     """Prepare the training data of a RECIPE: read, check by execution, rewrite, render.
 
     \b
-    trainer data recipes/spider-qwen2.5-coder-0.5b.toml --report runs/data
+    Examples:
+      trainer data recipes/spider-qwen2.5-coder-0.5b.toml --report runs/data
     """
     from trainer.base import find_base
     from trainer.data import prepare
@@ -171,7 +175,8 @@ def doctor(config: Config, recipe: Path | None) -> None:
     """Check with twenty steps on twenty examples that a RECIPE works on this machine.
 
     \b
-    trainer doctor recipes/spider-qwen2.5-coder-0.5b.toml
+    Examples:
+      trainer doctor recipes/spider-qwen2.5-coder-0.5b.toml
     """
     from trainer.doctor import doctor as run
 
@@ -207,7 +212,8 @@ def bench(
     """Time packed training against a plain transformers loop on the same examples.
 
     \b
-    trainer bench recipes/spider-qwen2.5-coder-0.5b.toml --examples 48
+    Examples:
+      trainer bench recipes/spider-qwen2.5-coder-0.5b.toml --examples 48
     """
     from trainer.bench import bench as run
     from trainer.files import write_json
@@ -245,7 +251,8 @@ def average(adapters: tuple[Path, ...], weights: str, out: Path) -> None:
     """Write the mean of ADAPTERs that were trained from one another as a new adapter.
 
     \b
-    trainer average runs/stage1 runs/stage2 --out runs/mean
+    Examples:
+      trainer average runs/stage1 runs/stage2 --out runs/mean
     """
     from trainer.average import average as run
     from trainer.average import read_weights
@@ -325,9 +332,10 @@ def export(trained: Path, adapter_only: bool, **given: Any) -> None:
     passes; the figures are in NAME.parity.json beside it.
 
     \b
-    trainer export runs/spider-qwen2.5-coder-0.5b
-    trainer export runs/mine -q q8_0 -q q4_0 --questions 200
-    trainer export runs/mine --adapter-only
+    Examples:
+      trainer export runs/spider-qwen2.5-coder-0.5b
+      trainer export runs/mine -q q8_0 -q q4_0 --questions 200
+      trainer export runs/mine --adapter-only
     """
     from trainer.export import ExportOptions, export_adapter
     from trainer.export import export as run
@@ -352,8 +360,9 @@ def evaluate(ctx: click.Context, model: str, suite: str, arguments: tuple[str, .
     Further options are passed on to `benchmarks run`.
 
     \b
-    trainer eval runs/mine spider-dev
-    trainer eval runs/mine/mine-q8_0.gguf spider-dev --candidates 4
+    Examples:
+      trainer eval runs/mine spider-dev
+      trainer eval runs/mine/mine-q8_0.gguf spider-dev --candidates 4
     """
     from benchmarks.cli import main as benchmarks
     from trainer.outputs import find_trained
@@ -379,7 +388,8 @@ def card(trained: Path, results: tuple[Path, ...]) -> None:
     """Write the model card RUN/README.md from the run's files.
 
     \b
-    trainer card runs/mine --results runs/spider-dev--mine
+    Examples:
+      trainer card runs/mine --results runs/spider-dev--mine
     """
     from trainer.card import write_card
 
@@ -397,7 +407,8 @@ def push(trained: Path, repository: str, private: bool, dry_run: bool) -> None:
     Uses the token of `hf auth login` or HF_TOKEN; without one, only lists the files.
 
     \b
-    trainer push runs/mine me/qwen2.5-coder-0.5b-spider --dry-run
+    Examples:
+      trainer push runs/mine me/qwen2.5-coder-0.5b-spider --dry-run
     """
     from trainer.push import has_token, plan_upload
     from trainer.push import push as run
