@@ -31,7 +31,10 @@ def test_linked_files_exist(name: str) -> None:
 def test_files_named_in_text_exist(name: str) -> None:
     """`core/ask.py` and its like, by their path from some folder of the tree."""
     files = [
-        path.relative_to(ROOT).as_posix() for path in ROOT.glob("[!.]*/**/*") if path.is_file()
+        path.relative_to(ROOT).as_posix()
+        for pattern in ("*", "[!.]*/**/*")
+        for path in ROOT.glob(pattern)
+        if path.is_file()
     ]
     text = re.sub(r"<!-- files.*?/files -->", "", (ROOT / name).read_text("utf-8"), flags=re.S)
     for named in re.findall(r"[\w./-]+/[\w-]+\.(?:py|toml|sql|md|yml)\b", text):
