@@ -8,18 +8,15 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from t2sql_tui.core.sql.tree import from_clause
+from t2sql_tui.core.sql.tree import PARSER_ERRORS, from_clause
 from t2sql_tui.core.types import Schema
-
-# Beside its own errors sqlglot's parser lets a few others out on malformed input.
-_FAILURES = (SqlglotError, RecursionError, ValueError, AttributeError, TypeError, KeyError)
 
 
 def parsed(sql: str) -> exp.Expression | None:
     """The tree of the only statement in `sql`; None if there is no tree for it."""
     try:
         trees = sqlglot.parse(sql, read="sqlite")
-    except _FAILURES:
+    except PARSER_ERRORS:
         return None
     return trees[0] if len(trees) == 1 else None
 
