@@ -91,7 +91,12 @@ def _click_type(option: Option) -> click.ParamType:
         if option.kind is int:
             return click.IntRange(least, most)
         return click.FloatRange(least, most)
-    return {int: click.INT, float: click.FLOAT, str: click.STRING}[option.kind]
+    kinds: dict[type, click.ParamType] = {
+        int: click.INT,
+        float: click.FLOAT,
+        str: click.STRING,
+    }
+    return kinds[option.kind]
 
 
 def _whole_numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:

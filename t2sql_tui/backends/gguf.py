@@ -172,7 +172,17 @@ class GGUFBackend:
         """The candidates for one prompt. Waits while another thread generates."""
         with self._lock:
             self._check_open()
-            return self._generate(prompt, settings, on_text, should_stop, constraint)
+            vocabulary, is_end = self._vocabulary, library().llama_vocab_is_eog
+            decoder = Decoder(
+                prompt,
+                settings,
+                piece=lambda _, token: self._piece(token),
+                ends=lambda token: is_end(vocabulary, token),
+                on_text=on_text,
+                should_stop=should_stop,
+                constraint=constraint,
+            )
+            return self._generate(decoder)
 
     def close(self) -> None:
         """Frees the memory. Waits for a generation that is under way."""
@@ -187,29 +197,14 @@ class GGUFBackend:
 
     # --- one generation -----------------------------------------------------------
 
-    def _generate(
-        self,
-        prompt: Prompt,
-        settings: GenerationSettings,
-        on_text: OnText | None,
-        should_stop: ShouldStop | None,
-        constraint: Constraint | None,
-    ) -> Generation:
+    def _generate(self, decoder: Decoder) -> Generation:
         started = time.perf_counter()
+        prompt, should_stop = decoder.prompt, decoder.should_stop
         prefix = self.tokenize(prompt.prefix)
         tokens = prefix + self.tokenize(prompt.suffix)
-        count = max(1, min(settings.candidates, MAX_CANDIDATES if self._can_branch else 1))
+        limit = MAX_CANDIDATES if self._can_branch else 1
+        count = max(1, min(decoder.settings.candidates, limit))
         room = self._check_room(tokens, count)
-        vocabulary, is_end = self._vocabulary, library().llama_vocab_is_eog
-        decoder = Decoder(
-            prompt,
-            settings,
-            piece=lambda _, token: self._piece(token),
-            ends=lambda token: is_end(vocabulary, token),
-            on_text=on_text,
-            should_stop=should_stop,
-            constraint=constraint,
-        )
         cached, first_token = 0, 0.0
         candidates = (Candidate("", logprob=0.0),) * count
         finish: Finish = "cancelled"

@@ -95,9 +95,7 @@ class PEFTBackend:
         self._model: Any = model.eval()
         trained = getattr(model.config, "max_position_embeddings", spec.context)
         self.n_ctx = n_ctx or min(spec.context, trained)
-        ends = model.generation_config.eos_token_id
-        ends = ends if isinstance(ends, list) else [ends]
-        self._ends = {self._tokenizer.eos_token_id, *ends}
+        self._ends = _end_tokens(model, self._tokenizer)
         if on_progress:
             on_progress(1, 1)
 
@@ -132,7 +130,16 @@ class PEFTBackend:
         """The candidates for one prompt. Waits while another thread generates."""
         with self._lock:
             self._check_open()
-            return self._generate(prompt, settings, on_text, should_stop, constraint)
+            decoder = Decoder(
+                prompt,
+                settings,
+                piece=self._piece,
+                ends=self._ends.__contains__,
+                on_text=on_text,
+                should_stop=should_stop,
+                constraint=constraint,
+            )
+            return self._generate(decoder)
 
     def close(self) -> None:
         """Frees the memory. Waits for a generation that is under way."""
@@ -142,29 +149,14 @@ class PEFTBackend:
 
     # --- one generation -----------------------------------------------------------
 
-    def _generate(
-        self,
-        prompt: Prompt,
-        settings: GenerationSettings,
-        on_text: OnText | None,
-        should_stop: ShouldStop | None,
-        constraint: Constraint | None,
-    ) -> Generation:
+    def _generate(self, decoder: Decoder) -> Generation:
         started = time.perf_counter()
+        prompt, should_stop = decoder.prompt, decoder.should_stop
         prefix, suffix = self.tokenize(prompt.prefix), self.tokenize(prompt.suffix)
         if not suffix:  # the logits after the last token are needed, so one must be left
             prefix, suffix = prefix[:-1], prefix[-1:]
-        count = max(1, settings.candidates)
+        count = max(1, decoder.settings.candidates)
         room = self._check_room(prefix + suffix)
-        decoder = Decoder(
-            prompt,
-            settings,
-            piece=self._piece,
-            ends=self._ends.__contains__,
-            on_text=on_text,
-            should_stop=should_stop,
-            constraint=constraint,
-        )
         cache, cached = self._prefix_cache(prefix, should_stop)
         logits = None if cache is None else self._evaluate(suffix, cache, should_stop)
         first_token = time.perf_counter() - started
@@ -346,6 +338,12 @@ def _load(spec: ModelSpec, base: str | Path | None, options: dict[str, Any]) -> 
             f"transformers cannot load {base or spec.name}: {_first_line(error)}",
             "Give a folder with config.json and the weights, or a hub id that can be reached.",
         ) from error
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
+    """The tokens that end an answer."""
+    ends = model.generation_config.eos_token_id
+    return {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
 
 
 def _best_device() -> str:

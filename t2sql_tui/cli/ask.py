@@ -6,7 +6,7 @@ import functools
 import json
 import sys
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,54 +49,49 @@ class Output:
             click.secho(line, fg="bright_black", err=True)
 
 
+_OUTPUT_OPTIONS = (
+    click.option("--run", is_flag=True, help="Run the SQL, read-only, and print its rows."),
+    click.option(
+        "--format",
+        default="table",
+        show_default=True,
+        help="Format of the rows: table, csv, tsv, json, jsonl, markdown or sql.",
+    ),
+    click.option(
+        "--limit", default=500, show_default=True, help="Maximum number of rows to print."
+    ),
+    click.option(
+        "--timeout",
+        default=30.0,
+        show_default=True,
+        help="Time limit for running the SQL, in seconds.",
+    ),
+    click.option(
+        "--sql-only", is_flag=True, help="Print the SQL, and on stderr nothing but errors."
+    ),
+    click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print one JSON object: SQL, confidence, readings and their warnings; with --run, "
+        "the rows.",
+    ),
+)
+
+
 def output_options(command: Command) -> Command:
     """Adds the options that say what is printed; the command gets an `Output`."""
+    names = [field.name for field in fields(Output)]
 
     @functools.wraps(command)
-    def with_output(
-        run: bool,
-        format: str,
-        limit: int,
-        timeout: float,
-        sql_only: bool,
-        as_json: bool,
-        **given: Any,
-    ) -> Any:
-        output = Output(run, format, limit, timeout, sql_only, as_json)
-        return command(output=output, **given)
+    def with_output(**values: Any) -> Any:
+        output = Output(**{name: values.pop(name) for name in names})
+        return command(output=output, **values)
 
-    for option in reversed(
-        (
-            click.option("--run", is_flag=True, help="Run the SQL, read-only, and print its rows."),
-            click.option(
-                "--format",
-                default="table",
-                show_default=True,
-                help="Format of the rows: table, csv, tsv, json, jsonl, markdown or sql.",
-            ),
-            click.option(
-                "--limit", default=500, show_default=True, help="Maximum number of rows to print."
-            ),
-            click.option(
-                "--timeout",
-                default=30.0,
-                show_default=True,
-                help="Time limit for running the SQL, in seconds.",
-            ),
-            click.option(
-                "--sql-only", is_flag=True, help="Print the SQL, and on stderr nothing but errors."
-            ),
-            click.option(
-                "--json",
-                "as_json",
-                is_flag=True,
-                help="Print one JSON object: SQL, confidence, readings and their warnings; with "
-                "--run, the rows.",
-            ),
-        )
-    ):
-        with_output = option(with_output)
-    return with_output
+    decorated: Command = with_output
+    for option in reversed(_OUTPUT_OPTIONS):
+        decorated = option(decorated)
+    return decorated
 
 
 @click.command()
