@@ -17,7 +17,7 @@ from benchmarks.datasets import DataError
 from benchmarks.decodings import described
 from benchmarks.metrics.calibration import BINS, calibration
 from benchmarks.provenance import provenance
-from benchmarks.records import Line
+from benchmarks.records import Line, rows_are_right
 from benchmarks.run_folder import Run, predictions_sha256, write_json
 from benchmarks.suites import suite_role, suites_for
 from t2sql_tui.core.answers.confidence import confidence_file, probability
@@ -45,7 +45,7 @@ def calibrated(runs: Sequence[Run]) -> dict[str, Any]:
     lines = [line for run in runs for line in run.lines]
     databases = sorted({line["database"] for line in lines})
     accepted = [line for line in lines if line["accepted"]]
-    right = [bool(line["score"]["correct"]) for line in accepted]
+    right = [rows_are_right(line["score"]) for line in accepted]
     if len(databases) < 2 or len(set(right)) < 2:
         raise DataError(
             f"There are answers on {len(databases)} database(s), {sum(right)} of "
@@ -135,7 +135,7 @@ def fit(lines: Sequence[Line], names: Sequence[str] = ()) -> dict[str, Any]:
     scale = table.std(axis=0)
     scale[scale < 1e-9] = 1.0  # a feature that never changes gets the weight 0
     x = np.column_stack([np.ones(len(lines)), (table - mean) / scale])
-    y = np.array([bool(line["score"]["correct"]) for line in lines], dtype=float)
+    y = np.array([rows_are_right(line["score"]) for line in lines], dtype=float)
     penalty = np.full(x.shape[1], L2)
     penalty[0] = 1e-3  # the intercept is free, but finite where all answers are right
     weights = np.zeros(x.shape[1])
@@ -168,7 +168,7 @@ def out_of_fold(lines: Sequence[Line], names: Sequence[str] = ()) -> dict[str, A
             if line["database"] == database:
                 known = probability(line["features"], fitted) if line["accepted"] else 0.0
                 stated.append(known)
-                right.append(bool(line["score"]["correct"]))
+                right.append(rows_are_right(line["score"]))
     found = calibration(stated, right)
     return {key: found[key] for key in ("n", "ece_equal_mass", "ece_equal_width", "brier", "auc")}
 

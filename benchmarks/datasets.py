@@ -49,7 +49,10 @@ class Dataset:
         """Hex digest over the examples in use (sorted by id) and the bytes of their databases."""
         digest = hashlib.sha256()
         for e in sorted(self.examples, key=lambda e: e.id):
-            digest.update(json.dumps([e.id, e.database, e.question, e.gold, e.evidence]).encode())
+            known = [e.id, e.database, e.question, e.gold, e.evidence]
+            # Only where there is more to tell, so that older data sets keep their hash.
+            known += [list(e.accepted)] if e.accepted else []
+            digest.update(json.dumps(known).encode())
         for database in sorted({e.database for e in self.examples}):
             for path in self.files[database]:
                 digest.update(f"{database}/{path.name}".encode())
@@ -67,7 +70,8 @@ def read_spider(
     only: Collection[str] | None = None,
     without: Collection[str] = (),
 ) -> Dataset:
-    """A folder in Spider's layout: question files, tables.json and `database/ID/*.sqlite`.
+    """A folder in Spider's layout: question files, tables.json and `database/ID/*.sqlite`. An
+    entry may also have `evidence`, and `golds` that are accepted beside its query.
 
     Ids are the file's stem and the index in it ("dev-0412"), for Spider has none of its
     own. `only` and `without` choose by database id.
@@ -81,7 +85,16 @@ def read_spider(
             db_id, question, gold = _texts(row, ("db_id", "question", "query"), root / name, index)
             if (only is None or db_id in only) and db_id not in without:
                 examples.append(
-                    Example(f"{stem}-{index:04d}", db_id, question, gold, root.name, stem)
+                    Example(
+                        f"{stem}-{index:04d}",
+                        db_id,
+                        question,
+                        gold,
+                        root.name,
+                        stem,
+                        row.get("evidence") or "",
+                        tuple(other for other in row.get("golds", ()) if other != gold),
+                    )
                 )
     entries = read_list(root / tables) if (root / tables).exists() else []
     return _dataset(examples, root / databases, {entry["db_id"]: entry for entry in entries})

@@ -81,6 +81,7 @@ def _blank(example: Example) -> dict[str, Any]:
         "database": example.database,
         "question": example.question,
         "gold": example.gold,
+        **({"group": example.group} if example.group else {}),
     }
 
 

@@ -44,7 +44,10 @@ class Score(TypedDict):
 
     `correct` is the official execution accuracy and `strict` the stricter one; `suite` is the
     verdict on the test suite (None without one), `bird` that of BIRD's rule (BIRD's questions
-    alone), `any` says that some candidate is correct. `runs` says that the SQL as written runs,
+    alone), `any` says that some candidate is correct. `more_columns` is only where columns that
+    were not asked for are no fault, and says that a correct answer has such columns.
+    `answerable` is there, and False, where the file cannot answer: `correct` then means that the
+    answer was refused or doubted. `runs` says that the SQL as written runs,
     `gold_fails` that the gold does not; `error` is why a side did not run. `string` is exact
     string match, `chatty` text beside the SQL. `exact`, `in_grammar`, `components` and
     `hardness` follow Spider's rules; None, or absent, where its grammar cannot read the gold.
@@ -68,6 +71,14 @@ class Score(TypedDict):
     bird: NotRequired[bool]
     kind: NotRequired[str]
     any: NotRequired[bool]
+    more_columns: NotRequired[bool]
+    answerable: NotRequired[bool]
+
+
+def rows_are_right(score: Score) -> bool:
+    """Does the answer give the right rows, which is what its confidence is the probability of?
+    No answer does where the file cannot answer, doubted or not."""
+    return bool(score["correct"]) and score.get("answerable", True)
 
 
 class PredictedSQL(TypedDict):
@@ -75,6 +86,8 @@ class PredictedSQL(TypedDict):
 
     sql: str
     text: str
+    accepted: NotRequired[bool]
+    confidence: NotRequired[float | None]
     candidates: NotRequired[list[CandidateRecord]]
     readings: NotRequired[list[ReadingRecord]]
 
@@ -87,7 +100,7 @@ class Prediction(PredictedSQL):
     (`benchmarks.replay.prompt_digest`). `features` are those that `confidence`, the stated
     probability of being right, is made of (core/answers/confidence.py). Times are in seconds;
     tokens and times are sums over the first answer and its `repairs`. `left_out` are tables that
-    did not fit into the prompt.
+    did not fit into the prompt; `group` is that of the example.
     """
 
     id: str
@@ -95,10 +108,8 @@ class Prediction(PredictedSQL):
     question: str
     gold: str
     prompt_digest: NotRequired[str]
-    accepted: NotRequired[bool]
     logprob: NotRequired[float | None]
     tokens: NotRequired[int]
-    confidence: NotRequired[float | None]
     features: NotRequired[dict[str, float]]
     seconds: NotRequired[float]
     first_token_seconds: NotRequired[float]
@@ -109,6 +120,7 @@ class Prediction(PredictedSQL):
     finish: NotRequired[Literal["stop", "length", "cancelled"]]
     repairs: NotRequired[int]
     evidence: NotRequired[str]
+    group: NotRequired[str]
     left_out: NotRequired[list[str]]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.metrics import calibration, exact_match, hardness, statistics, text
 from benchmarks.provenance import portable
-from benchmarks.records import Line, RunInfo, Score
+from benchmarks.records import Line, RunInfo, Score, rows_are_right
 from benchmarks.run_folder import Run, read_json, write_json
 from benchmarks.suites import FORMATS
 
@@ -24,6 +24,7 @@ MEASURES: dict[str, tuple[str, Callable[[Score], bool | None]]] = {
     "strict": ("Execution, strict", lambda s: s["strict"]),
     "suite": ("Test-suite accuracy", lambda s: s["suite"]),
     "bird": ("Execution by BIRD's rule", lambda s: s.get("bird")),
+    "more_columns": ("Right with more columns than asked for", lambda s: s.get("more_columns")),
     "any": ("Any candidate right", lambda s: s.get("any")),
     "exact": ("Exact set match", lambda s: s["exact"]),
     "string": ("Exact string match", lambda s: s["string"]),
@@ -67,7 +68,7 @@ def _calibration(lines: Sequence[Line]) -> dict[str, Any]:
     stated = [c for line in lines if (c := line.get("confidence")) is not None]
     if not lines or len(stated) < len(lines):
         return {}
-    return calibration.calibration(stated, [line["score"]["correct"] for line in lines])
+    return calibration.calibration(stated, [rows_are_right(line["score"]) for line in lines])
 
 
 def share(values: Sequence[bool], clusters: Sequence[Any]) -> dict[str, Any]:
@@ -96,6 +97,7 @@ def _yes(name: str) -> Callable[[Line], str]:
 
 
 SLICES: dict[str, Callable[[Line], str]] = {
+    "group": lambda line: line.get("group", "none"),
     "hardness": lambda line: line["score"]["hardness"] or "outside the grammar",
     "tables": _tables,
     "aggregation": _yes("aggregation"),
@@ -112,6 +114,8 @@ def _slicings(lines: Sequence[Line]) -> dict[str, Callable[[Line], str]]:
     """Those of SLICES that tell these lines apart, and quarters by log-probability where every
     answer has one."""
     found = dict(SLICES)
+    if not any("group" in line for line in lines):
+        del found["group"]
     if all(line["score"]["hardness"] is None for line in lines):
         del found["hardness"]
     if len({line["database"] for line in lines}) > 200:  # a database for every question

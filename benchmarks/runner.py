@@ -329,6 +329,8 @@ def _prediction(example: Example, answer: Answer, seconds: float) -> Prediction:
     }
     if example.evidence:
         prediction["evidence"] = example.evidence
+    if example.group:
+        prediction["group"] = example.group
     if first.prompt.left_out:
         prediction["left_out"] = list(first.prompt.left_out)
     return prediction

@@ -13,11 +13,15 @@ from benchmarks.datasets import DataError, Dataset
 from benchmarks.metrics import errors, exact_match, execution, hardness, test_suites, text
 from benchmarks.metrics.slices import features
 from benchmarks.metrics.spider_grammar import OutsideGrammar, SpiderSchema
-from benchmarks.records import Line, PredictedSQL, Prediction, Score
+from benchmarks.realistic import MORE_COLUMNS
+from benchmarks.records import Line, PredictedSQL, Prediction, Score, rows_are_right
 from benchmarks.suites import cache_folder
 from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.errors import T2SQLError
 from t2sql_tui.core.types import Example, Schema
+
+#: An answer that is stated less sure than this is doubted.
+DOUBTED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +64,11 @@ class Scorer:
         line = cast(Line, {**prediction, "score": score})
         if not self._every_candidate:
             return line
-        right = {line["sql"]: score["correct"]}
+        right = {line["sql"]: rows_are_right(score)}
 
         def verdict(sql: str) -> bool:
             if sql not in right:
-                right[sql] = self._execute(example, sql).correct
+                right[sql] = bool(example.gold) and self._execute(example, sql).correct
             return right[sql]
 
         if "candidates" in line:
@@ -78,6 +82,8 @@ class Scorer:
 
         Raises: DatabaseError if a database does not open.
         """
+        if not example.gold:
+            return _score_unanswerable(prediction)
         gold, predicted = example.gold, prediction["sql"]
         schema, spider = self._schema(example.database)
         found = self._execute(example, predicted)
@@ -99,6 +105,8 @@ class Scorer:
         if example.source == "bird":
             (first, *_) = self._dataset.files[example.database]
             score["bird"] = execution.bird_verdict(gold, predicted, first).correct
+        if example.source in MORE_COLUMNS:
+            score["more_columns"] = found.more_columns
         if not found.correct and not found.gold_fails:
             score["kind"] = errors.classify(gold, predicted, found, schema)
         # A search may find one answer alone; that question counts all the same.
@@ -110,9 +118,17 @@ class Scorer:
             )
         return score
 
-    def _execute(self, example: Example, predicted: str) -> execution.ExecutionVerdict:
-        files = self._dataset.files[example.database]
-        return execution.verdict(example.gold, predicted, files, keep_distinct=self._keep_distinct)
+    def _execute(
+        self, example: Example, predicted: str, files: Sequence[Path] = ()
+    ) -> execution.ExecutionVerdict:
+        """The verdict on `files`, by default the example's own database."""
+        return execution.verdict_of_any(
+            (example.gold, *example.accepted),
+            predicted,
+            files or self._dataset.files[example.database],
+            keep_distinct=self._keep_distinct,
+            more_columns=example.source in MORE_COLUMNS,
+        )
 
     def _on_suite(self, example: Example, predicted: str, correct: bool) -> bool | None:
         if self.suite is None:
@@ -120,9 +136,7 @@ class Scorer:
         files = self.suite.files_for(example)
         if not correct or not files:
             return correct
-        return execution.verdict(
-            example.gold, predicted, files, keep_distinct=self._keep_distinct
-        ).correct
+        return self._execute(example, predicted, files).correct
 
     def _schema(self, database: str) -> tuple[Schema, SpiderSchema]:
         if database not in self._schemas:
@@ -131,6 +145,27 @@ class Scorer:
             entry = self._dataset.tables.get(database)
             self._schemas[database] = schema, SpiderSchema.from_database(schema, entry)
         return self._schemas[database]
+
+
+def _score_unanswerable(prediction: PredictedSQL) -> Score:
+    """Correct is what was refused (no SQL, or none that passes the check) or doubted."""
+    accepted, confidence = prediction.get("accepted", True), prediction.get("confidence")
+    refused = not accepted or (confidence is not None and confidence < DOUBTED)
+    return {
+        "correct": refused,
+        "strict": refused,
+        "suite": None,
+        "runs": bool(accepted),
+        "gold_fails": False,
+        "error": "",
+        "timed_out": False,
+        "string": False,
+        "chatty": text.is_chatty(prediction["text"], prediction["sql"]),
+        "features": features(""),
+        "hardness": None,
+        "exact": None,
+        "answerable": False,
+    }
 
 
 def _score_by_spiders_rules(score: Score, gold: str, predicted: str, schema: SpiderSchema) -> None:

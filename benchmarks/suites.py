@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,8 @@ from benchmarks.datasets import (
     read_spider,
     read_spider_syn,
 )
+from benchmarks.realistic import PARTS, read_realistic, read_unanswerable
+from benchmarks.untidy.halves import read_untidy
 from t2sql_tui.core.paths import datasets_folder, tools_cache_folder
 
 # Train databases set aside for choosing prompts and hyperparameters; no recipe trains on
@@ -153,6 +156,49 @@ SUITES: dict[str, Suite] = {
             "Synthetic; most tables hold a handful of rows, so text metrics say more.",
             fetch="gretel",
         ),
+        Suite(
+            "realistic",
+            "Questions that people ask of their own files, five collections",
+            "choose",
+            "realistic",
+            read_realistic,
+            "For choosing rules and the fit of the confidence; no recipe trains on it.",
+        ),
+        *(
+            Suite(
+                part,
+                f"The part {part} of realistic",
+                "choose",
+                "realistic",
+                partial(read_realistic, parts=(part,)),
+                "Ids as in realistic, so that a run of that can be replayed.",
+            )
+            for part in PARTS
+        ),
+        Suite(
+            "unanswerable",
+            "Questions that their file cannot answer",
+            "choose",
+            "realistic",
+            read_unanswerable,
+            "Right is what is refused, or stated at less than 50 %.",
+        ),
+        Suite(
+            "untidy",
+            "Files as people have them, generated, the first half",
+            "choose",
+            "",
+            lambda d: read_untidy(1, cache_folder() / "untidy"),
+            "Dates, numbers and flags as text, look-up tables, two roles, relative dates.",
+        ),
+        Suite(
+            "untidy-unseen",
+            "The same kinds of files in other domains, names and words",
+            "measure",
+            "",
+            lambda d: read_untidy(2, cache_folder() / "untidy"),
+            "For measuring only: its questions are not to be read to choose a rule.",
+        ),
     )
 }
 
@@ -206,9 +252,10 @@ def load_suite(name: str, data: Path | None = None) -> Dataset:
     if not root.is_dir() and any([*folder.glob("*.json"), *folder.glob("*.parquet")]):
         root = folder
     if not root.is_dir():
+        fetch = f"Run `benchmarks fetch {suite.fetch}`, or name" if suite.fetch else "Name"
         raise DataError(
             f"The data of {name} is not here: there is no {root}.",
-            f"Run `benchmarks fetch {suite.fetch}`, or name a copy with --data DIR or T2SQL_DATA.",
+            f"{fetch} a copy with --data DIR or T2SQL_DATA.",
         )
     return suite.read(root)
 

@@ -107,6 +107,10 @@ def calibration_rows(several: Sequence[Mapping[str, Any]]) -> list[tuple[str, ..
         ),
         "Brier score": lambda c: f"{c['brier']:.3f}",
         "Area under the ROC curve": lambda c: "" if c["auc"] is None else f"{c['auc']:.3f}",
+        # Results of before December 2026 do not have it.
+        f"Wrong answers stated at {100 * calibration.SURE:.0f} % or surer": lambda c: (
+            f"{c['wrong_but_sure']} of {c['wrong']}" if "wrong" in c else ""
+        ),
     }
     rows = [(title, *(text(c) if c else "" for c in found)) for title, text in texts.items()]
     for index, coverage in enumerate(calibration.COVERAGES):

@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.metrics.statistics import wilson
 
 BINS = 10
+SURE = 0.85  # what the app shows in green
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 
 Bins = list[dict[str, Any]]
@@ -31,6 +32,8 @@ def calibration(stated: Sequence[float], right: Sequence[bool]) -> dict[str, Any
         "ece_equal_width": expected_error(width),
         "brier": brier(stated, right),
         "auc": auc(stated, right),
+        "wrong": sum(not r for r in right),
+        "wrong_but_sure": sum(p >= SURE and not r for p, r in zip(stated, right, strict=True)),
         "bins": {"equal mass": mass, "equal width": width},
         "coverage": [at_coverage(stated, right, coverage) for coverage in COVERAGES],
         "risk": [[n / 50, 1 - at_coverage(stated, right, n / 50)["value"]] for n in steps],

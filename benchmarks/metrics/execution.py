@@ -39,8 +39,10 @@ BIRDS_LIMITS = Limits(rows=1_000_000, seconds=30.0, bytes=4 * 1024**3)
 
 @dataclass(frozen=True, slots=True)
 class ExecutionVerdict:
-    """`correct` is official. `strict` judges the SQL as written: DISTINCT kept, the same
-    types, columns in the gold's order, and as many of them even where there are no rows.
+    """`correct` is official, but that `more_columns` tells an answer that is right once columns
+    beyond the gold's are dropped (where the caller allows that). `strict` judges the SQL as
+    written: DISTINCT kept, the same types, columns in the gold's order, and as many of them even
+    where there are no rows.
 
     `predicted_runs` is about the SQL as written. `gold_fails` tells a broken gold, which
     nothing can match. `error` says why a side did not run, `problem` which kind of
@@ -54,6 +56,7 @@ class ExecutionVerdict:
     error: str = ""
     timed_out: bool = False
     problem: str = ""
+    more_columns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +72,48 @@ class _Outcome:
     problem: str = ""
 
 
+def verdict_of_any(
+    golds: Sequence[str],
+    predicted: str,
+    databases: Sequence[Path],
+    *,
+    keep_distinct: bool = False,
+    more_columns: bool = False,
+) -> ExecutionVerdict:
+    """The verdict by that of the accepted `golds` which is kindest to the prediction. The first
+    of them stands where none is met.
+
+    Raises: DatabaseError if a database does not open.
+    """
+    best: ExecutionVerdict | None = None
+    for gold in golds:
+        found = verdict(
+            gold, predicted, databases, keep_distinct=keep_distinct, more_columns=more_columns
+        )
+        if best is None or _kindness(found) > _kindness(best):
+            best = found
+        if best.correct and not best.more_columns:
+            break
+    assert best is not None, "an example has a gold"
+    return best
+
+
+def _kindness(found: ExecutionVerdict) -> tuple[bool, bool, bool]:
+    return found.correct, not found.more_columns, found.strict
+
+
 def verdict(
     gold: str,
     predicted: str,
     databases: Sequence[Path],
     *,
     keep_distinct: bool = False,
+    more_columns: bool = False,
     limits: Limits = GENEROUS,
 ) -> ExecutionVerdict:
     """Judge one prediction. With several databases it must be right on every one, which
-    is test-suite accuracy; the first that neither accuracy survives ends the search.
+    is test-suite accuracy; the first that neither accuracy survives ends the search. With
+    `more_columns`, more columns than the gold has are no fault.
 
     Raises: DatabaseError if a database does not open.
     """
@@ -91,6 +126,7 @@ def verdict(
     ordered = "order by" in judged_gold.lower()
 
     correct = strict = runs = True
+    wider = False
     trouble = _Outcome(())
     for path in databases:
         wanted, wanted_as_written = (
@@ -107,9 +143,11 @@ def verdict(
         else:
             as_judged = _execute(path, judged, _just_beyond(wanted, limits))
         runs = runs and as_written.rows is not None
-        correct = correct and (
-            as_judged.rows is not None and same_result(wanted.rows, as_judged.rows, ordered)
-        )
+        same = as_judged.rows is not None and same_result(wanted.rows, as_judged.rows, ordered)
+        if not same and more_columns and as_judged.rows is not None:
+            same = same_in_columns(wanted.rows, as_judged.rows, ordered)
+            wider = wider or same
+        correct = correct and same
         strict = strict and (
             as_written.rows is not None
             and as_written.width == wanted_as_written.width
@@ -127,6 +165,7 @@ def verdict(
         error=trouble.error,
         timed_out=trouble.timed_out,
         problem=trouble.problem,
+        more_columns=correct and wider,
     )
 
 
@@ -187,6 +226,16 @@ def same_result(gold: Rows, predicted: Rows, ordered: bool) -> bool:
     gold_columns, columns = list(zip(*gold, strict=True)), list(zip(*predicted, strict=True))
     if ordered:
         return Counter(gold_columns) == Counter(columns)
+    return _columns_match(gold_columns, columns)
+
+
+def same_in_columns(gold: Rows, predicted: Rows, ordered: bool) -> bool:
+    """Are there columns among the predicted that give the gold rows, as same_result() has it?"""
+    if not gold or len(gold) != len(predicted) or len(gold[0]) >= len(predicted[0]):
+        return False
+    gold_columns, columns = list(zip(*gold, strict=True)), list(zip(*predicted, strict=True))
+    if ordered:
+        return not Counter(gold_columns) - Counter(columns)
     return _columns_match(gold_columns, columns)
 
 

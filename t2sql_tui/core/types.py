@@ -104,7 +104,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A question with its gold SQL. `database` is the file's id (Spider's db_id)."""
+    """A question with its gold SQL. `database` is the file's id (Spider's db_id).
+
+    An empty `gold` says that the file cannot answer the question. `accepted` is further SQL that
+    is right as well. Results are also counted by `group`, where there is one.
+    """
 
     id: str
     database: str
@@ -113,6 +117,8 @@ class Example:
     source: str = ""
     split: str = ""
     evidence: str = ""
+    accepted: tuple[str, ...] = ()
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

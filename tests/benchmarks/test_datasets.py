@@ -253,7 +253,11 @@ def test_dev_is_the_official_one(data_dir):
 
 def test_every_suite_has_a_title_and_a_role():
     assert all(suite.title and suite.name == name for name, suite in SUITES.items())
-    assert suites_for("choose") == ["spider-train-holdout", "spider-syn-holdout"]
+    assert suites_for("choose")[:2] == ["spider-train-holdout", "spider-syn-holdout"]
+    assert {suite_role(name) for name in ("realistic", "defog", "unanswerable", "untidy")} == {
+        "choose"
+    }
+    assert suite_role("untidy-unseen") == "measure"
     assert suites_for("train") == ["spider-train"]
     assert {suite_role(name) for name in SUITES} == set(get_args(Role))
     assert suite_role("spider-format:mine") is None

@@ -67,3 +67,8 @@ def test_coverage_answers_the_surest() -> None:
     found = at_coverage([0.9, 0.1, 0.8, 0.2], [True, False, True, True], 0.5)
     assert (found["n"], found["value"], found["least"]) == (2, 1.0, 0.8)
     assert at_coverage([0.5], [False], 0.02)["n"] == 1
+
+
+def test_wrong_answers_that_are_sure_are_counted() -> None:
+    found = calibration([0.9, 0.85, 0.84, 0.95], [False, False, False, True])
+    assert (found["wrong_but_sure"], found["wrong"]) == (2, 3)

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from benchmarks.metrics.execution import bird_verdict, same_result, verdict
+from benchmarks.metrics.execution import bird_verdict, same_result, verdict, verdict_of_any
 from t2sql_tui.core.errors import DatabaseError
 from t2sql_tui.core.types import Limits
 
@@ -423,3 +423,44 @@ def test_bird_reports_failures(database: Path) -> None:
     assert bird_verdict("SELECT x", "SELECT 1", database).gold_fails
     found = bird_verdict("SELECT 1", "SELECT x", database)
     assert not found.correct and not found.predicted_runs and found.error
+
+
+# --- several golds, and more columns than asked for ---------------------------------
+
+NAMES, AGES = "SELECT name FROM singer WHERE age > 29", "SELECT age FROM singer WHERE age > 29"
+
+
+@pytest.mark.parametrize(
+    ("predicted", "official", "more"),
+    [
+        (NAMES, True, False),
+        (AGES, True, False),
+        ("SELECT name, age FROM singer WHERE age > 29", False, True),
+        ("SELECT id, country, age FROM singer WHERE age > 29", False, True),
+        ("SELECT country, id FROM singer WHERE age > 29", False, False),
+        ("SELECT name, age FROM singer", False, False),
+        ("SELECT name, age FROM singer WHERE age > 99", False, False),
+        ("SELECT name, nothing FROM singer", False, False),
+    ],
+)
+def test_any_gold_will_do_and_more_columns_are_told_apart(predicted, official, more, database):
+    assert verdict_of_any((NAMES, AGES), predicted, [database]).correct is official
+    found = verdict_of_any((NAMES, AGES), predicted, [database], more_columns=True)
+    assert (found.correct, found.more_columns) == (official or more, more)
+
+
+def test_a_gold_without_more_columns_is_preferred(database):
+    both = "SELECT name, age FROM singer WHERE age > 29"
+    found = verdict_of_any((NAMES, both), both, [database], more_columns=True)
+    assert found.correct and found.strict and not found.more_columns
+
+
+def test_the_rows_of_more_columns_keep_their_order(database):
+    gold = "SELECT name FROM singer ORDER BY age, id"
+    for order, right in (("age, id", True), ("age, id DESC", False)):
+        found = verdict(gold, f"SELECT id, name FROM singer ORDER BY {order}", [database])
+        assert not found.correct
+        found = verdict(
+            gold, f"SELECT id, name FROM singer ORDER BY {order}", [database], more_columns=True
+        )
+        assert found.correct is right

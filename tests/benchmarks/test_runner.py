@@ -10,6 +10,7 @@ from mini_spider import QUESTIONS, SHOP, ZOO, build_database, write_spider
 
 from benchmarks.datasets import DataError, read_spider, sample
 from benchmarks.replay import Replay
+from benchmarks.results import summarise
 from benchmarks.run_folder import PREDICTIONS, RunFolder, read_lines
 from benchmarks.runner import ask_all
 from benchmarks.scoring import Scorer, distilled_suite, neighbour_suite
@@ -338,3 +339,38 @@ def test_bird_examples_are_judged_by_birds_rule_too(spider):
     doubled = f"{example.gold} UNION ALL {example.gold}"
     score = Scorer(dataset).score(dataset.examples[0], {"sql": doubled, "text": doubled})
     assert score["bird"] and not score["correct"]
+
+
+def test_any_accepted_gold_is_right_and_the_group_is_kept(spider, tmp_path):
+    dataset = read_spider(spider)
+    example = replace(dataset.examples[0], accepted=("SELECT 'three'",), group="counts")
+    dataset = dataset.only([example])
+    assert dataset.sha256() != read_spider(spider).only([read_spider(spider).examples[0]]).sha256()
+    with RunFolder(tmp_path / "run", IDENTITY, {"command": "test"}) as folder:
+        backend = ScriptedBackend(replies={"": "SELECT 'three'"})
+        ask_all(dataset, backend, folder, Scorer(dataset), AskOptions())
+        (line,) = folder.lines.values()
+        assert line["score"]["correct"] and line["group"] == "counts"
+        results = summarise([line], folder.info)
+    assert results["by"]["group"]["counts"]["right"] == 1
+
+
+@pytest.mark.parametrize(
+    ("sql", "confidence", "doubted"),
+    [("SELECT 3", 0.9, False), ("SELECT 3", 0.49, True), ("SELECT nothing", None, True)],
+)
+def test_what_the_file_cannot_answer_is_to_be_refused_or_doubted(
+    spider, tmp_path, sql, confidence, doubted
+):
+    dataset = read_spider(spider)
+    dataset = dataset.only([replace(dataset.examples[0], gold="")])
+    with RunFolder(tmp_path / "run", IDENTITY, {"command": "test"}) as folder:
+        scorer = Scorer(dataset, every_candidate=True)
+        ask_all(dataset, ScriptedBackend(replies={"": sql}), folder, scorer, AskOptions())
+        (line,) = folder.lines.values()
+    score = scorer.score(dataset.examples[0], {**line, "confidence": confidence})
+    assert (score["correct"], score["answerable"]) == (doubted, False)
+    # What is stated of the rows is wrong all the same.
+    scored = {**line, "confidence": confidence or 0.0, "score": score}
+    stated = summarise([scored], {"identity": IDENTITY, "provenance": {}})["calibration"]
+    assert stated["wrong"] == 1 and stated["wrong_but_sure"] == (confidence == 0.9)
