@@ -1,5 +1,5 @@
-"""How probable is it that an answer gives the right rows? A logistic regression over what
-is known of the answer, fitted by `benchmarks calibrate` and kept beside the model's card.
+"""How probable is it that an answer gives the right rows? A logistic regression over features
+of the answer, fitted by `benchmarks calibrate` and kept beside the model's card.
 
 The app, the benchmarks and the fit all take their features from here.
 """
@@ -23,8 +23,8 @@ CONFIDENCE = "confidence.json"
 
 
 def features(answer: Answer) -> dict[str, float]:
-    """What `probability` looks at. Names whose value is not known are left out: those of the
-    readings where candidates were not run, those of the tokens where nothing measured them.
+    """The features of an answer that `probability` uses. Those without a value are left out: of
+    the readings where candidates were not run, of the tokens where nothing measured them.
 
     `share` and `votes` are the best reading's part of the probability and of the candidates,
     `margin` is how far its share is above the runner-up's (1 where there is none),
@@ -32,7 +32,7 @@ def features(answer: Answer) -> dict[str, float]:
     `unmet_phrases` how many phrases of the question its SQL has no construction for.
     """
     best, last = answer.candidate, answer.generations[-1] if answer.generations else None
-    found = {
+    values = {
         "joins": float(len(re.findall(r"\bjoin\b", best.sql, re.IGNORECASE))),
         "selects": float(len(re.findall(r"\bselect\b", best.sql, re.IGNORECASE))),
         "tables": float(len(answer.query.tables)) if answer.query else 0.0,
@@ -40,30 +40,30 @@ def features(answer: Answer) -> dict[str, float]:
         "rewritten": float(bool(best.rewrites)),
     }
     if best.logprob is not None and best.tokens:
-        found["logprob"] = best.logprob
-        found["logprob_per_token"] = best.logprob / best.tokens
+        values["logprob"] = best.logprob
+        values["logprob_per_token"] = best.logprob / best.tokens
     if last and last.candidates:
         passed = sum(isinstance(c.verdict, CheckedQuery) for c in last.candidates)
-        found["accepted"] = passed / len(last.candidates)
+        values["accepted"] = passed / len(last.candidates)
     if answer.readings:
         first, *others = answer.readings
-        found["share"] = first.share
-        found["margin"] = first.share - others[0].share if others else 1.0
-        found["votes"] = first.votes / sum(reading.votes for reading in answer.readings)
-        found["readings"] = float(len(answer.readings))
-        found["unused_share"] = first.unused_share
-        found["unmet_phrases"] = float(len(first.unmet_phrases))
-        found |= {f"warning {name}": float(name in first.warnings) for name in WARNINGS}
-    return found
+        values["share"] = first.share
+        values["margin"] = first.share - others[0].share if others else 1.0
+        values["votes"] = first.votes / sum(reading.votes for reading in answer.readings)
+        values["readings"] = float(len(answer.readings))
+        values["unused_share"] = first.unused_share
+        values["unmet_phrases"] = float(len(first.unmet_phrases))
+        values |= {f"warning {name}": float(name in first.warnings) for name in WARNINGS}
+    return values
 
 
-def probability(found: Mapping[str, float], fitted: Mapping[str, Any]) -> float:
-    """P(right) of an answer with these features. One that is not there counts as the mean
-    of the answers that `fitted` was made of."""
+def probability(values: Mapping[str, float], fitted: Mapping[str, Any]) -> float:
+    """P(right) of an answer with these features. A missing one counts as the mean of the
+    answers that `fitted` was made of."""
     score = fitted["intercept"] + sum(
-        feature["weight"] * (found[name] - feature["mean"]) / feature["scale"]
+        feature["weight"] * (values[name] - feature["mean"]) / feature["scale"]
         for name, feature in fitted["features"].items()
-        if name in found
+        if name in values
     )
     return (1 + math.tanh(score / 2)) / 2  # the logistic function; exp() would overflow
 

@@ -3,8 +3,8 @@
 No model and no vectors: words of the question are looked up among the words of the names,
 rare words count more (inverse document frequency), and because the tables of one answer are
 joined, a group of tables that are linked by keys and explain the question together is worth
-more than the same words found here and there. A second look ranks tables once more, when it is
-known how likely their neighbours are. What each kind of evidence is worth was fitted on
+more than the same words found here and there. A second pass ranks tables once more, knowing
+how likely their neighbours are. What each kind of evidence is worth was fitted on
 Spider's training questions (`benchmarks linking --fit`).
 """
 

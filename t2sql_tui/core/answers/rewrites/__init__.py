@@ -1,1 +1,1 @@
-"""Rewrites: what can be put right without asking the model again."""
+"""Rewrites: SQL changed where that is sure, without asking the model again."""

@@ -89,7 +89,7 @@ def turned_date(node: exp.Expr) -> str:
     if not isinstance(node, exp.DPipe) or len(columns) != 1:
         return ""
     name = columns.pop()
-    turned = (parse_one(text.format(c=name), read="sqlite") for text in _ISO.values())
+    turned = (parse_one(t.format(c=name), read="sqlite") for t in _ISO.values() if "||" in t)
     return name if node in turned else ""
 
 
