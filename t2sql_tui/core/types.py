@@ -311,7 +311,9 @@ class Backend(Protocol):
 
     spec: ModelSpec
 
-    def count_tokens(self, text: str) -> int: ...
+    def count_tokens(self, text: str) -> int:
+        """How many tokens the model's tokenizer makes of `text`."""
+        ...
 
     def warm(self, prefix: str, should_stop: ShouldStop | None = None) -> None:
         """Evaluate a prompt prefix ahead of the first question. Harmless to repeat."""
@@ -332,7 +334,8 @@ class Backend(Protocol):
         Raises: ModelError.
         """
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Free what the model holds; nothing may be asked of it afterwards."""
 
 
 # --- models -----------------------------------------------------------------------
@@ -446,5 +449,6 @@ class Answer:
 
     @property
     def query(self) -> CheckedQuery | None:
+        """The answer's query, None where no candidate passed the check."""
         verdict = self.candidate.verdict
         return verdict if isinstance(verdict, CheckedQuery) else None
