@@ -13,11 +13,10 @@ from t2sql_tui.backends import peft
 from t2sql_tui.backends.merging.safetensors import weights_sha256
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.catalog import find_model, load_catalog
-from t2sql_tui.core.paths import tools_cache_folder
 from t2sql_tui.core.prompting.chat import CHAT_FORMATS
 from trainer import packing
 from trainer.config import Config
-from trainer.files import disk_error, is_disk_error
+from trainer.files import cache_folder, disk_error, is_disk_error
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -114,11 +113,6 @@ def _transformers_base(name: str, source: str, config: Config) -> Base:
 
 
 # --- loading ------------------------------------------------------------------------
-
-
-def cache_folder() -> Path:
-    """The folder of files that the trainer can make again; T2SQL_CACHE overrides the system's."""
-    return tools_cache_folder() / "trainer"
 
 
 def transformers_folder(base: Base) -> str:

@@ -11,6 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from t2sql_tui.core.errors import T2SQLError
+from t2sql_tui.core.paths import tools_cache_folder
+
+
+def cache_folder() -> Path:
+    """The folder of what the trainer can make again."""
+    return tools_cache_folder() / "trainer"
 
 
 @contextmanager

@@ -256,7 +256,7 @@ def judge(row: dict[str, Any], text: str, dialect: str = "sqlite") -> Prediction
     """One answer, executed on the row's database by the official rules."""
     from benchmarks.metrics.execution import verdict
     from t2sql_tui.core.sql.extract import extract_sql
-    from trainer.sqlform import transpile
+    from trainer.sql_style import transpile
 
     sql, error = extract_sql(text), ""
     correct = valid = False

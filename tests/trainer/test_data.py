@@ -10,7 +10,9 @@ from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.types import Column, ForeignKey, Schema, Table
 from trainer.base import find_base
 from trainer.config import load_config
-from trainer.data import prepare, pruned, read_source, shuffled
+from trainer.data import prepare
+from trainer.schema_variants import pruned, shuffled
+from trainer.sources import read_source
 
 
 def make(settings, **more):

@@ -15,8 +15,9 @@ from t2sql_tui.core.sql.constraint import SchemaConstraint
 from t2sql_tui.core.types import CheckedQuery, Limits
 from trainer.base import find_base
 from trainer.config import load_config
-from trainer.data import prepare, read_source
-from trainer.sqlform import by_names
+from trainer.data import prepare
+from trainer.sources import read_source
+from trainer.sql_style import by_names
 from trainer.synthesis import PER_DATABASE, databases, dates, read_synthetic
 from trainer.synthesis.families import FAMILIES
 from trainer.synthesis.proof import ROWS, Prover, Unproved

@@ -33,8 +33,8 @@ from pathlib import Path
 from benchmarks.datasets import DataError, Dataset
 from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.types import Example
-from trainer.base import cache_folder
-from trainer.files import whole_folder, write_json
+from trainer.code_hash import code_hash
+from trainer.files import cache_folder, whole_folder, write_json
 from trainer.synthesis.databases import copy_with_world
 from trainer.synthesis.families import FAMILIES
 from trainer.synthesis.proof import Prover, Unproved
@@ -43,6 +43,8 @@ from trainer.synthesis.writer import Writer
 PER_DATABASE = 20  # questions that share a prefix: packing lives on it
 FILE_BYTES = 2_000_000  # of a database that is copied
 TRIES = 12  # of one family in one database
+# Where the code lies that decides which questions come out.
+_DECIDING = (__name__, "trainer.sql_style", "t2sql_tui.core")
 
 
 def read_synthetic(spider: Dataset, count: int, seed: int, *, quiet: bool = True) -> Dataset:
@@ -53,7 +55,7 @@ def read_synthetic(spider: Dataset, count: int, seed: int, *, quiet: bool = True
 
     Raises: DataError if `spider` has no database with something to ask about.
     """
-    text = json.dumps([count, seed, spider.sha256()]) + _code()
+    text = json.dumps([count, seed, spider.sha256(), code_hash(__name__, _DECIDING)])
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
     folder = cache_folder() / "synthetic" / key
     if not (folder / "synthetic.json").exists():
@@ -72,12 +74,6 @@ def read_synthetic(spider: Dataset, count: int, seed: int, *, quiet: bool = True
             f"synthetic: drafts rejected: {reasons} ({folder / 'rejected.jsonl'})",
         ),
     )
-
-
-def _code() -> str:
-    """What decides which questions come out: every file of this package."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return "".join(file.read_text(encoding="utf-8") for file in files)
 
 
 def _generate(spider: Dataset, count: int, seed: int, folder: Path, quiet: bool) -> None:

@@ -14,7 +14,7 @@ from t2sql_tui.core.errors import T2SQLError
 from t2sql_tui.core.sql.check import check
 from t2sql_tui.core.sql.constraint import SchemaConstraint
 from t2sql_tui.core.types import CheckedQuery, Limits
-from trainer.sqlform import by_names
+from trainer.sql_style import by_names
 from trainer.synthesis.writer import Draft
 
 ROWS = 200  # of a result at most; nobody reads more

@@ -1,66 +1,67 @@
-"""One style for gold SQL, and its way into other dialects. Nothing here proves that a
-rewritten query is the same one: data.py runs both."""
+"""One style for gold SQL, and SQL in other dialects.
+
+Nothing here proves that a rewritten query is equivalent: examples.py runs both.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from functools import cache
-from typing import TYPE_CHECKING
 
-from t2sql_tui.core.types import Schema
+import sqlglot
+from sqlglot import exp
+from sqlglot.generators.sqlite import SQLiteGenerator
+from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.scope import Scope, traverse_scope
 
-if TYPE_CHECKING:
-    from sqlglot import exp
-    from sqlglot.optimizer.scope import Scope
+from t2sql_tui.core.identifiers import quote_identifier
+from t2sql_tui.core.sql.tree import from_clause, parse
+from t2sql_tui.core.types import Schema, Table
 
 
-@cache
-def _writer():
-    """SQLite as Spider writes it: `!=`, `x NOT IN (...)`, and no quotes without need."""
-    from sqlglot import exp
-    from sqlglot.dialects.sqlite import SQLite
+class _SpiderWriter(SQLiteGenerator):
+    """SQLite as Spider writes it: `!=`, `x NOT IN (...)`, and no unnecessary quotes."""
 
-    class Writer(SQLite.Generator):
-        def neq_sql(self, expression) -> str:
-            return self.binary(expression, "!=")
+    def neq_sql(self, expression: exp.NEQ) -> str:
+        return self.binary(expression, "!=")
 
-        def not_sql(self, expression) -> str:
-            inner = expression.this
-            word = {exp.In: " IN ", exp.Like: " LIKE ", exp.Between: " BETWEEN "}.get(type(inner))
-            text = self.sql(inner)
-            if word and text.count(word) == 1:
-                return text.replace(word, f" NOT{word}")
-            if isinstance(inner, exp.Is) and text.endswith(" IS NULL"):
-                return text.removesuffix(" IS NULL") + " IS NOT NULL"
-            return super().not_sql(expression)
+    def not_sql(self, expression: exp.Not) -> str:
+        inner = expression.this
+        word = {exp.In: " IN ", exp.Like: " LIKE ", exp.Between: " BETWEEN "}.get(type(inner))
+        text = self.sql(inner)
+        if word and text.count(word) == 1:
+            return text.replace(word, f" NOT{word}")
+        if isinstance(inner, exp.Is) and text.endswith(" IS NULL"):
+            return text.removesuffix(" IS NULL") + " IS NOT NULL"
+        return super().not_sql(expression)
 
-    # Of its own dialect: the default one guards every division with NULLIF.
-    return Writer(dialect="sqlite")
+
+def _written(tree: exp.Expression) -> str:
+    # The dialect is named because the default one guards every division with NULLIF.
+    return _SpiderWriter(dialect="sqlite").generate(tree)
+
+
+def _parsed(sql: str) -> exp.Expression:
+    tree = parse(sql.strip().rstrip(";"))
+    if tree is None:
+        raise ValueError(f"sqlglot cannot read {sql!r}")
+    return tree
 
 
 def by_aliases(sql: str, schema: Schema) -> str:
-    """`sql` with keywords in capitals, single spaces, names as stored, texts in single
-    quotes, and table aliases T1, T2, ... in the order of FROM.
+    """`sql` with table aliases T1, T2, ... in the order of FROM, as Spider writes it.
 
+    Keywords are in capitals, names spelled as stored, texts in single quotes.
     Raises: ValueError if sqlglot cannot read it.
     """
-    import sqlglot
-    from sqlglot.errors import SqlglotError
-
-    try:
-        tree = sqlglot.parse_one(sql.strip().rstrip(";"), read="sqlite")
-    except SqlglotError as error:
-        raise ValueError(str(error)) from error
+    tree = _parsed(sql)
     _quote_texts(tree, schema)
     _spell_as_stored(tree, schema)
     _rename_aliases(tree)
-    return _writer().generate(tree)
+    return _written(tree)
 
 
-def _quote_texts(tree, schema: Schema) -> None:
-    """SQLite takes "France" for a text where no column has that name; sqlglot does not."""
-    from sqlglot import exp
-
+def _quote_texts(tree: exp.Expression, schema: Schema) -> None:
+    """Turns "France" into a text if no column has that name, as SQLite reads it."""
     known = {c.name.lower() for t in schema.tables for c in t.columns}
     known |= {alias.alias.lower() for alias in tree.find_all(exp.Alias)}
     for column in list(tree.find_all(exp.Column)):
@@ -69,13 +70,10 @@ def _quote_texts(tree, schema: Schema) -> None:
             column.replace(exp.Literal.string(name.name))
 
 
-def _spell_as_stored(tree, schema: Schema) -> None:
-    """Gives every name the spelling it has in the schema, unless the tables that it may
-    belong to spell it differently."""
-    from sqlglot import exp
-
+def _spell_as_stored(tree: exp.Expression, schema: Schema) -> None:
+    """Spells every name as the schema does, unless the tables it may belong to differ."""
     made = {alias.alias.lower() for alias in tree.find_all(exp.Alias)}
-    read: dict[str, list] = {}  # alias or name -> the tables that it stands for
+    read: dict[str, list[Table]] = {}  # alias or name -> the tables that it stands for
     for table in tree.find_all(exp.Table):
         stored = schema.table(table.name)
         if stored:
@@ -87,34 +85,28 @@ def _spell_as_stored(tree, schema: Schema) -> None:
         spellings = {c.name for t in owners for c in t.columns if c.name.lower() == name}
         if len(spellings) == 1 and name not in made:
             column.set("this", _identifier(*spellings))
-        if owner and schema.table(owner) and owner in read:
-            column.set("table", _identifier(schema.table(owner).name))
+        if owner in read and (stored := schema.table(owner)):
+            column.set("table", _identifier(stored.name))
     for paren in list(tree.find_all(exp.Paren)):
         if isinstance(paren.this, exp.Column) and isinstance(paren.parent, exp.Select):
             paren.replace(paren.this)  # SELECT DISTINCT (name)
 
 
-def _identifier(name: str):
-    from sqlglot import exp
-
-    from t2sql_tui.core.identifiers import quote_identifier
-
+def _identifier(name: str) -> exp.Identifier:
     return exp.to_identifier(name, quoted=quote_identifier(name) != name)
 
 
-def _rename_aliases(tree) -> None:
-    """Calls the aliased tables of each SELECT T1, T2, ..., as Spider does: a nested SELECT
-    starts again at T1. Where one reads a table of its outer query, all names stay."""
-    from sqlglot import exp
+def _rename_aliases(tree: exp.Expression) -> None:
+    """Calls the aliased tables of each SELECT T1, T2, ..., as Spider does.
 
-    from t2sql_tui.core.sql.tree import from_clause
-
+    A nested SELECT starts again at T1. If one reads a table of its outer query, all names stay.
+    """
     renamed: dict[int, str] = {}  # id of a column node -> its new table
     aliases = []
     for select in reversed(list(tree.find_all(exp.Select))):  # inner ones first
         sources = [from_clause(select), *(select.args.get("joins") or [])]
         named = {s.this.alias_or_name.lower(): s.this for s in sources if s is not None}
-        new = {}
+        new: dict[str, str] = {}
         for old, source in named.items():
             if isinstance(source, (exp.Table, exp.Subquery)) and source.alias:
                 new[old] = f"T{len(new) + 1}"
@@ -133,20 +125,16 @@ def _rename_aliases(tree) -> None:
 
 
 def by_names(sql: str, schema: Schema) -> str:
-    """`sql` without aliases where none is needed, for small models: one that writes `T2.name`
-    before it has written `JOIN singer AS T2` must plan ahead, one that writes `singer.name`
-    copies a name from the schema. A table that occurs once goes by its own name, columns are
-    qualified where several tables are in scope and bare where there is one.
+    """`sql` without unnecessary aliases, which is easier for small models.
+
+    A model that writes `T2.name` before `JOIN singer AS T2` must plan ahead; one that writes
+    `singer.name` copies a name from the schema. A table that occurs once goes by its own name;
+    columns are qualified if several tables are in scope, and bare if there is one.
 
     Raises: ValueError if sqlglot cannot read it.
     """
-    import sqlglot
-    from sqlglot import exp
-    from sqlglot.errors import SqlglotError
-    from sqlglot.optimizer.scope import traverse_scope
-
+    tree = _parsed(sql)
     try:
-        tree = sqlglot.parse_one(sql.strip().rstrip(";"), read="sqlite")
         scopes = traverse_scope(tree)
     except SqlglotError as error:
         raise ValueError(str(error)) from error
@@ -158,21 +146,17 @@ def by_names(sql: str, schema: Schema) -> str:
         _resolve_columns(scope, schema, resolved)
     for scope in scopes:
         _drop_aliases(scope, scopes)
-    return _writer().generate(tree)
+    return _written(tree)
 
 
 def _sources(scope: Scope) -> dict[str, exp.Table]:
-    """The tables of this scope by the name they go by, in lower case."""
-    from sqlglot import exp
-
+    """The tables of this scope by their alias or name, in lower case."""
     return {n.lower(): s for n, s in scope.sources.items() if isinstance(s, exp.Table)}
 
 
 def _resolve_columns(scope: Scope, schema: Schema, resolved: set[int]) -> None:
-    """Spell columns as the schema does, qualify them where that is needed, and turn
-    double-quoted text that names no column into the string that SQLite takes it for."""
-    from sqlglot import exp
-
+    """Spells columns as the schema does, qualifies them where that is needed, and turns
+    double-quoted text that names no column into a string, as SQLite reads it."""
     query = scope.expression
     outputs = (
         {e.alias.lower() for e in query.selects if e.alias}
@@ -200,7 +184,7 @@ def _resolve_columns(scope: Scope, schema: Schema, resolved: set[int]) -> None:
 
 
 def _find(column: exp.Column, scope: Scope, schema: Schema) -> tuple[str, exp.Table, Scope] | None:
-    """The column's spelling, its table and that table's scope; outwards, as SQLite looks."""
+    """The column's spelling, its table and that table's scope, searched outwards as in SQLite."""
     here: Scope | None = scope
     while here is not None:
         for name, source in _sources(here).items():
@@ -214,9 +198,7 @@ def _find(column: exp.Column, scope: Scope, schema: Schema) -> tuple[str, exp.Ta
 
 
 def _drop_aliases(scope: Scope, scopes: list[Scope]) -> None:
-    """Call each table of `scope` by its own name where that stays unambiguous."""
-    from sqlglot import exp
-
+    """Calls each table of `scope` by its own name where that stays unambiguous."""
     inner = [s for s in scopes if _inside(s, scope)]
     times = Counter(source.name.lower() for source in _sources(scope).values())
     for alias, source in _sources(scope).items():
@@ -247,9 +229,6 @@ STYLES = {"names": by_names, "aliases": by_aliases}
 
 def transpile(sql: str, read: str, write: str) -> str:
     """`sql` in another dialect. Raises: ValueError if it has no counterpart there."""
-    import sqlglot
-    from sqlglot.errors import SqlglotError
-
     if read == write:
         return sql
     try:
@@ -262,15 +241,9 @@ def transpile(sql: str, read: str, write: str) -> str:
 
 
 def tables_of(sql: str, schema: Schema) -> set[str]:
-    """Lower-case names of the schema's tables that `sql` reads; all of them if sqlglot
-    cannot read it."""
-    import sqlglot
-    from sqlglot import exp
-    from sqlglot.errors import SqlglotError
-
+    """Lower-case names of the schema's tables that `sql` reads; all if sqlglot cannot read it."""
     known = {table.name.lower() for table in schema.tables}
-    try:
-        tree = sqlglot.parse_one(sql, read="sqlite")
-    except SqlglotError:
+    tree = parse(sql)
+    if tree is None:
         return known
     return {table.name.lower() for table in tree.find_all(exp.Table)} & known

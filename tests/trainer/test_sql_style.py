@@ -12,7 +12,7 @@ import pytest
 
 from t2sql_tui.core.database.schema import read_schema
 from t2sql_tui.core.types import Column, Schema, Table
-from trainer.sqlform import by_names
+from trainer.sql_style import by_names
 
 SCHEMA = Schema(
     (
