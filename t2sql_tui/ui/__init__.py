@@ -1,1 +1,1 @@
-"""The Textual app: screens, widgets, messages. Only `cli.py` imports it."""
+"""The Textual app: `session.py` is what it shows, screens and widgets how."""

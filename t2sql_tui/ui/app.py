@@ -186,7 +186,7 @@ class T2SQLApp(App[None]):
 
     @staticmethod
     def _build_demo(name: str) -> Path:
-        from t2sql_tui import demo
+        from t2sql_tui import demo  # for demos only
 
         return demo.build(name, demo_folder())
 
@@ -194,7 +194,7 @@ class T2SQLApp(App[None]):
     async def _show_file(self, event: DatabaseOpened) -> None:
         examples: list[str] = []
         if event.demo:
-            from t2sql_tui.demo import questions
+            from t2sql_tui.demo import questions  # for demos only
 
             examples = [example.question for example in questions(event.demo)]
         name = self._title_of(event.database.path, event.demo)

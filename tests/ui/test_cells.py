@@ -88,10 +88,10 @@ def test_the_viewer_says_when_it_shows_only_the_start() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "said"), [(1, "1 byte"), (999, "999 bytes"), (1200, "1.2 kB"), (2_500_000, "2.5 MB")]
+    ("count", "text"), [(1, "1 byte"), (999, "999 bytes"), (1200, "1.2 kB"), (2_500_000, "2.5 MB")]
 )
-def test_byte_size(count: int, said: str) -> None:
-    assert byte_size(count) == said
+def test_byte_size(count: int, text: str) -> None:
+    assert byte_size(count) == text
 
 
 def test_one_line_loses_no_character() -> None:

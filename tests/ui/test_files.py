@@ -66,8 +66,8 @@ async def test_a_demo_opens_with_its_questions(
     monkeypatch.setattr("platformdirs.user_cache_path", lambda *_: folder / "cache")
     async with run_app(None, history=folder / "h.sqlite", wait=False) as d:
         screen = await picker(d)
-        place = titles(screen).index("SaaS")
-        screen.query_one(OptionList).highlighted = place
+        index = titles(screen).index("SaaS")
+        screen.query_one(OptionList).highlighted = index
         await d.press("enter")
         await d.ready()
         assert d.session.history_key == "demo:saas"

@@ -85,9 +85,9 @@ async def test_a_click_on_a_header_sorts_by_it() -> None:
         await pilot.click(ResultGrid, offset=(lines(grid)[0].index("n", 6), 0))
         await settle(pilot)
         assert grid.sort_column in (0, 1)
-        place = lines(grid)[0].rindex("n")
+        x = lines(grid)[0].rindex("n")
         grid.sort_column = None
-        await pilot.click(ResultGrid, offset=(place, 0))
+        await pilot.click(ResultGrid, offset=(x, 0))
         await settle(pilot)
         assert grid.sort_column == 1
         assert [row[1] for row in grid.rows_shown] == [None, -3, 1.5, 2, 2, 10, "10"]

@@ -84,7 +84,7 @@ def test_an_impossible_place_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [
         (5, "just now"),
         (300, "5 min ago"),
@@ -93,8 +93,8 @@ def test_an_impossible_place_is_an_error(tmp_path: Path) -> None:
         (900_000, "10 days ago"),
     ],
 )
-def test_ago(seconds: float, said: str) -> None:
-    assert ago(seconds) == said
+def test_ago(seconds: float, text: str) -> None:
+    assert ago(seconds) == text
 
 
 # --- in the app -------------------------------------------------------------------
@@ -135,6 +135,7 @@ async def test_it_outlives_the_app_and_comes_back_with_enter_or_f5(shop: Path) -
         await d.until(lambda: d.session.phase == "proposed")
         assert d.bench.sql.text == "SELECT name FROM customers"
         assert d.bench.question_box.text == "names?"
+        assert "follows this" in d.bench.question_box.border_subtitle
         assert d.names(RowsFetched) == []
         await open_history(d)
         await d.press("f5")
