@@ -13,6 +13,7 @@ group) a right prediction could be called wrong; `files_for()` leaves such pairs
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sqlite3
@@ -107,7 +108,10 @@ class _Builder:
 
     def __init__(self, database: Path, golds: Sequence[str], random: Random) -> None:
         self.random = random
-        with open_database(database) as opened, opened.reading() as connection:
+        with (
+            open_database(database) as opened,
+            contextlib.closing(connect(opened.path.as_uri() + "?mode=ro")) as connection,
+        ):
             self.schema = opened.schema
             self.draft = Draft(connection, self.schema, golds)
             self.golds = {gold: _judged(gold) for gold in golds}

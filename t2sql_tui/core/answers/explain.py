@@ -5,7 +5,6 @@ The steps come from sqlglot's tree; the tables, columns and plan from SQLite its
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -73,15 +72,9 @@ def columns_read(query: CheckedQuery, database: Database) -> dict[str, tuple[str
     Raises: DatabaseError.
     """
     tables: dict[str, dict[str, None]] = {}
-
-    def note(action: int, table: str | None, column: str | None, *_: object) -> int:
-        if action == sqlite3.SQLITE_READ and table and not table.startswith("sqlite_"):
+    for table, column in database.columns_read(query):
+        if not table.startswith("sqlite_"):
             tables.setdefault(table, {}).update({column: None} if column else {})
-        return sqlite3.SQLITE_OK
-
-    with database.reading() as connection:
-        connection.set_authorizer(note)
-        connection.execute(f"EXPLAIN {query.sql}").close()
     views = {table.name for table in database.schema.tables if table.kind == "view"}
     return {table: tuple(columns) for table, columns in tables.items() if table not in views}
 
@@ -93,10 +86,9 @@ def query_plan(query: CheckedQuery, database: Database) -> tuple[tuple[int, str]
     """
     depths = {0: -1}
     lines = []
-    with database.reading() as connection:
-        for number, parent, _, detail in connection.execute(f"EXPLAIN QUERY PLAN {query.sql}"):
-            depths[number] = depths.get(parent, -1) + 1
-            lines.append((depths[number], detail))
+    for number, parent, _, detail in database.select(f"EXPLAIN QUERY PLAN {query.sql}"):
+        depths[number] = depths.get(parent, -1) + 1
+        lines.append((depths[number], detail))
     return tuple(lines)
 
 

@@ -1,4 +1,4 @@
-"""Lock 1, read-only connections, and the connection that stands behind all four locks.
+"""Lock 1, read-only connections, and those that stand behind lock 2 as well.
 
 Nothing is created beside the file. SQLite would make `-wal` and `-shm` there when it reads a
 WAL database, even read-only; `SourceFile` says how that is avoided.
@@ -13,11 +13,10 @@ import shutil
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from t2sql_tui.core.database.authorizer import TABLE_FUNCTIONS, is_allowed
-from t2sql_tui.core.database.diagnose import explained
 from t2sql_tui.core.database.limits import (
     BUSY_SECONDS,
     COPY_BYTES,
@@ -25,10 +24,8 @@ from t2sql_tui.core.database.limits import (
     LIKE_PATTERN_BYTES,
     SQL_BYTES,
 )
-from t2sql_tui.core.database.watch import Watch
 from t2sql_tui.core.errors import DatabaseError
 from t2sql_tui.core.identifiers import quoted
-from t2sql_tui.core.types import ShouldStop
 
 
 class SourceFile:
@@ -147,87 +144,27 @@ def connect(uri: str) -> sqlite3.Connection:
     return connection
 
 
-class GuardedConnection:
-    """One connection behind the locks, for one statement at a time.
+def guarded(uri: str, may_go_on: Callable[[], bool]) -> sqlite3.Connection:
+    """A connection behind locks 1 and 2, which asks `may_go_on` while a statement runs.
 
-    It is opened when first needed and again when the file has changed.
+    Raises: sqlite3.Error.
     """
 
-    def __init__(self, source: SourceFile) -> None:
-        self.source = source
-        self.connection: sqlite3.Connection | None = None
-        self._lock = threading.Lock()
-        self._stamp: tuple[object, ...] = ()
-        self._kind = ""
-        self._closed = False
-        self._watch = Watch(0)
-
-    @contextlib.contextmanager
-    def use(
-        self, seconds: float, should_stop: ShouldStop | None = None, threaded: bool = True
-    ) -> Iterator[tuple[sqlite3.Connection, Watch]]:
-        """The connection for the body of the `with`, at most `seconds` from now."""
-        with self._lock:
-            if self._closed:
-                raise DatabaseError(f"{self.source.path} was closed.", "Open it again.")
-            if self.connection is not None and self._stamp != self.source.stamp():
-                self._close()
-            if self.connection is None:
-                self._open()
-            connection = self.connection
-            assert connection is not None
-            interrupt = connection.interrupt if threaded else None
-            try:
-                with Watch(seconds, should_stop, interrupt) as self._watch:
-                    yield connection, self._watch
-            except MemoryError:
-                self._close()  # SQLite has dropped its schema, virtual tables included
-                raise
-            finally:
-                if self._kind == "joined":
-                    self._close()
-            if self._kind == "immutable" and self._stamp != self.source.stamp():
-                raise DatabaseError(
-                    f"{self.source.path} was changed by another program while it was read.",
-                    "Run the query again.",
-                )
-
-    def _open(self) -> None:
-        self._stamp = self.source.stamp()
-        with explained(self.source.path), contextlib.ExitStack() as undo:
-            uri, self._kind = self.source.locate()
-            connection = connect(uri)
-            undo.callback(connection.close)
-            _touch_virtual_tables(connection)
-            connection.set_progress_handler(lambda: self._watch(), 20_000)
-            connection.set_authorizer(self._authorize)
-            undo.pop_all()
-        self.connection = connection
-
-    def _authorize(self, action: int, first: str | None, second: str | None, *_: object) -> int:
+    def authorize(action: int, first: str | None, second: str | None, *_: object) -> int:
         # SQLite before 3.41 asks no progress handler while it compiles; but it asks here. (It
         # expands views without asking: to 65,535 references at most, and within the heap.)
-        if self._watch():
-            return sqlite3.SQLITE_DENY
-        return sqlite3.SQLITE_OK if is_allowed(action, first, second) else sqlite3.SQLITE_DENY
+        allowed = may_go_on() and is_allowed(action, first, second)
+        return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
-    def interrupt(self) -> None:
-        """Stop what runs, from any thread."""
-        if (connection := self.connection) is not None:
-            with contextlib.suppress(sqlite3.ProgrammingError):  # closed meanwhile
-                connection.interrupt()
-
-    def _close(self) -> None:
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
-
-    def close(self) -> None:
-        """Stop what runs and close the connection for good."""
-        self._closed = True
-        self.interrupt()
-        with self._lock:
-            self._close()
+    connection = connect(uri)
+    try:
+        _touch_virtual_tables(connection)
+        connection.set_progress_handler(lambda: int(not may_go_on()), 20_000)
+        connection.set_authorizer(authorize)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _touch_virtual_tables(connection: sqlite3.Connection) -> None:

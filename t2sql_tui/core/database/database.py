@@ -8,46 +8,55 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from t2sql_tui.core.database.connection import GuardedConnection, SourceFile, connect
+from t2sql_tui.core.database.connection import SourceFile
 from t2sql_tui.core.database.diagnose import (
     explain_error,
     explained,
     is_about_the_file,
     refuse_other_files,
+    stopped,
 )
-from t2sql_tui.core.database.limits import (
-    HEAP_BYTES,
-    MIB,
-    PREPARE_SECONDS,
-    VALUE_BYTES,
-    fetch,
-    value_bytes,
-)
-from t2sql_tui.core.database.schema import read_schema
+from t2sql_tui.core.database.limits import HEAP_BYTES, MIB, PREPARE_SECONDS, VALUE_BYTES
+from t2sql_tui.core.database.process import QueryProcess, StoppedError
+from t2sql_tui.core.database.schema import schema_of
+from t2sql_tui.core.database.worker import Frame
 from t2sql_tui.core.errors import DatabaseError
 from t2sql_tui.core.types import CheckedQuery, Limits, QueryResult, Schema, ShouldStop
+
+Rows = list[tuple[Any, ...]]
+#: Seconds that reading the schema may take, with all its samples and with fewer.
+SCHEMA_SECONDS = 10.0
+
+
+class PartialRows(DatabaseError):
+    """A statement of ours failed; `rows` are those that came before."""
+
+    def __init__(self, message: str, hint: str, rows: Rows) -> None:
+        super().__init__(message, hint)
+        self.rows = rows
 
 
 class Database:
     """An open file. Every method may be called from any thread.
 
-    Queries and checks have a connection each, so that a check never waits for a query.
+    Queries and checks have a process each, so that a check never waits for a query.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._source = SourceFile(path)
-        self._queries = GuardedConnection(self._source)
-        self._checks = GuardedConnection(self._source)
+        self._queries = QueryProcess(self._source)
+        self._checks = QueryProcess(self._source)
         self._schema_lock = threading.Lock()
         self._schema: Schema | None = None
 
     @property
     def schema(self) -> Schema:
-        """Read once, on a connection of its own. Raises: DatabaseError."""
+        """Read once. Raises: DatabaseError."""
         with self._schema_lock:
             if self._schema is None:
                 self._schema = self._read_schema()
@@ -64,22 +73,37 @@ class Database:
             return self._schema
 
     def _read_schema(self) -> Schema:
-        with self.reading() as connection:
-            return read_schema(connection)
+        with self._explained():
+            for samples in ("all", "stored"):
+                with contextlib.suppress(StoppedError):
+                    return schema_of(self._checks.call("schema", (samples,), SCHEMA_SECONDS))
+            return schema_of(self._checks.call("schema", ("none",), SCHEMA_SECONDS))
 
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """A read-only connection without the authorizer, for our own fixed statements.
+    def select(self, sql: str, limits: Limits = Limits(), *, longest: int = VALUE_BYTES) -> Rows:
+        """The rows of a fixed statement of ours, without the authorizer.
 
-        SQLite's errors come out as DatabaseError.
+        Values of more than `longest` bytes are an error. What was read before an error or the
+        time limit is in the error's `rows`. Raises: PartialRows, which is a DatabaseError.
         """
-        with explained(self.path):
-            uri, _ = self._source.locate()
-            connection = connect(uri)
-            try:
-                yield connection
-            finally:
-                connection.close()
+        rows: Rows = []
+        arguments = (sql, limits.rows, limits.bytes, longest)
+        try:
+            with self._explained(limits):
+                self._checks.call("select", arguments, limits.seconds, take=_into(rows))
+        except DatabaseError as error:
+            raise PartialRows(error.message, error.hint, rows) from error
+        return rows
+
+    def columns_read(self, query: CheckedQuery) -> tuple[tuple[str, str], ...]:
+        """(table, column) for each stored column that SQLite would read for the query.
+
+        As SQLite reports them to its authorizer while it compiles the query: a view gives the
+        tables behind it, and `count(*)` a table with the column "". Nothing runs.
+        Raises: DatabaseError.
+        """
+        with self._explained():
+            found = self._checks.call("columns_read", (query.sql,), PREPARE_SECONDS)
+        return tuple(found)
 
     def prepare(self, sql: str) -> tuple[str, ...]:
         """Have SQLite compile one SELECT; the names of its result columns.
@@ -87,31 +111,20 @@ class Database:
         `sql` has no semicolon at its end (see sql/lexer.py). Nothing runs. Raises:
         sqlite3.Error with SQLite's own words, DatabaseError where the file is the trouble.
         """
-        watch = None
         try:
-            with self._checks.use(PREPARE_SECONDS, threaded=False) as (connection, watch):
-                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES)
-                connection.execute(f"EXPLAIN {sql}").close()
-                # The inner LIMIT keeps the query a subroutine of its own, which LIMIT 0
-                # never enters: the names come without running any part of it.
-                cursor = connection.execute(
-                    f"SELECT * FROM (SELECT * FROM ({sql}\n) LIMIT -1) LIMIT 0"
-                )
-                names = [column[0] for column in cursor.description or ()]
-                cursor.close()
-        except MemoryError:
+            names = self._checks.call("prepare", (sql,), PREPARE_SECONDS)
+        except (MemoryError, StoppedError) as error:
+            what = "too much memory" if isinstance(error, MemoryError) else "too long"
             raise sqlite3.OperationalError(
-                "the query is too complex: compiling it takes too much memory"
+                f"the query is too complex: compiling it takes {what}"
             ) from None
+        except OSError as error:
+            raise explain_error(error, self.path) from error
         except sqlite3.Error as error:
             if is_about_the_file(error):
                 raise explain_error(error, self.path) from error
-            if watch is not None and watch.reason:
-                raise sqlite3.OperationalError(
-                    "the query is too complex: compiling it takes too long"
-                ) from None
             raise
-        return _without_numbers(names)
+        return _without_numbers(list(names))
 
     def run(
         self,
@@ -133,25 +146,28 @@ class Database:
     ) -> QueryResult:
         """`run()` for any string: the locks must hold without the check, too."""
         started = time.perf_counter()
+        columns: list[str] = []
+        rows: Rows = []
+        arguments = (sql, limits.rows, limits.bytes)
+        with self._explained(limits):
+            cut = self._queries.call(
+                "run", arguments, limits.seconds, should_stop, _into(rows, columns)
+            )
+        return QueryResult(tuple(columns), tuple(rows), cut, time.perf_counter() - started)
+
+    @contextlib.contextmanager
+    def _explained(self, limits: Limits = Limits()) -> Iterator[None]:
+        """Turn what a call to the process raises into DatabaseErrors."""
         try:
-            with (
-                self._queries.use(limits.seconds, should_stop) as (connection, watch),
-                explained(self.path, watch, limits),
-            ):
-                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES)
-                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, value_bytes(connection, sql))
-                cursor = connection.execute(sql)
-                columns = tuple(column[0] for column in cursor.description or ())
-                try:
-                    rows, cut = fetch(cursor, limits)
-                finally:
-                    cursor.close()
+            with explained(self.path):
+                yield
+        except StoppedError as stop:
+            raise stopped(stop.reason, limits) from None
         except MemoryError:
             raise DatabaseError(
                 f"The query needs more than {HEAP_BYTES // MIB} MiB of memory.",
                 "Narrow it with WHERE, or select fewer and shorter columns.",
             ) from None
-        return QueryResult(columns, tuple(rows), cut, time.perf_counter() - started)
 
     def interrupt(self) -> None:
         """Stop the running query, from any thread."""
@@ -168,6 +184,18 @@ class Database:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _into(rows: Rows, columns: list[str] | None = None) -> Callable[[Frame], None]:
+    """Takes the frames of a result apart."""
+
+    def take(frame: Frame) -> None:
+        if frame[0] == "rows":
+            rows.extend(frame[1])
+        elif columns is not None:
+            columns.extend(frame[1])
+
+    return take
 
 
 def _without_numbers(names: list[str]) -> tuple[str, ...]:

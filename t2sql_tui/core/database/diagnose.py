@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from t2sql_tui.core.database.limits import MIB, TEMP_BYTES, VALUE_BYTES
-from t2sql_tui.core.database.watch import Watch
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
 from t2sql_tui.core.types import Limits
 
@@ -118,25 +117,18 @@ def is_about_the_file(error: Exception) -> bool:
 
 
 @contextlib.contextmanager
-def explained(path: Path, watch: Watch | None = None, limits: Limits = Limits()) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turn errors of SQLite and of the system into DatabaseErrors."""
     try:
         yield
     except (sqlite3.Error, sqlite3.Warning, OSError) as error:
-        raise explain_error(error, path, watch.reason if watch else "", limits) from error
+        raise explain_error(error, path) from error
 
 
-def explain_error(
-    error: Exception, path: Path, reason: str = "", limits: Limits = Limits()
-) -> DatabaseError:
-    """What an error of SQLite or of the operating system means, and what to do.
-
-    `reason` is the `Watch.reason` of the statement that failed.
-    """
+def explain_error(error: Exception, path: Path) -> DatabaseError:
+    """What an error of SQLite or of the operating system means, and what to do."""
     name = getattr(error, "sqlite_errorname", "") or ""
     text = str(error)
-    if reason or name == "SQLITE_INTERRUPT":
-        return _stopped(reason, limits)
     if name == "SQLITE_TOOBIG":
         return DatabaseError(
             "The query meets a value that is too long to handle in it.",
@@ -155,7 +147,8 @@ def explain_error(
     return DatabaseError(f"SQLite says: {text}.", "Edit the query and try again.")
 
 
-def _stopped(reason: str, limits: Limits) -> QueryStopped:
+def stopped(reason: str, limits: Limits) -> QueryStopped:
+    """What a `Watch.reason` means to the person whose statement was ended."""
     if reason == "time":
         return QueryStopped(
             f"The query was stopped after {limits.seconds:g} seconds.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from t2sql_tui.core.types import Limits, Truncation
@@ -36,28 +37,33 @@ SLOW_FUNCTIONS = {
 }
 
 
-def fetch(cursor: sqlite3.Cursor, limits: Limits) -> tuple[list[tuple[Any, ...]], Truncation]:
-    """At most `limits.rows` rows and about `limits.bytes` bytes, and which of the two cut.
+def fetch(
+    cursor: sqlite3.Cursor, limits: Limits, take: Callable[[list[tuple[Any, ...]]], object]
+) -> Truncation:
+    """Hands rows to `take` in batches: at most `limits.rows`, and about `limits.bytes` bytes.
 
-    Bytes are those that the cells take in memory. One row more than the limit is asked
-    for, so that "rows" is said only where there is another row.
+    Returns which of the two cut the result. Bytes are those that the cells take in memory. One
+    row more than the limit is asked for, so that "rows" is said only where there is another row.
     """
-    rows: list[tuple[Any, ...]] = []
-    size = 0
+    count = size = 0
     chunk = 1  # small at first: a first row may be huge; larger once rows prove small
-    while len(rows) <= limits.rows:
-        batch = cursor.fetchmany(min(chunk, limits.rows + 1 - len(rows)))
-        for row in batch:
+    while count <= limits.rows:
+        batch = cursor.fetchmany(min(chunk, limits.rows + 1 - count))
+        ended = len(batch) < chunk
+        for index, row in enumerate(batch):
             size += sum(map(sys.getsizeof, row))
-            if size > limits.bytes and rows:
-                return rows, "bytes"
-            rows.append(row)
-        if len(batch) < chunk:
+            if size > limits.bytes and (count or index):
+                take(batch[:index])
+                return "bytes"
+        if count + len(batch) > limits.rows:
+            take(batch[: limits.rows - count])
+            return "rows"
+        take(batch)
+        count += len(batch)
+        if ended:
             break
-        chunk = max(1, min(256, limits.bytes // 64 * len(rows) // (size + 1)))
-    if len(rows) > limits.rows:
-        return rows[: limits.rows], "rows"
-    return rows, ""
+        chunk = max(1, min(256, limits.bytes // 64 * count // (size + 1)))
+    return ""
 
 
 def value_bytes(connection: sqlite3.Connection, sql: str) -> int:

@@ -15,6 +15,7 @@ import sqlite3
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from t2sql_tui.core.english import VAGUE_KEY_NAMES, possible_singulars
 from t2sql_tui.core.identifiers import quoted
@@ -31,8 +32,29 @@ VIEW_SECONDS = 2.0  # for compiling views: 50 us each, but 0.1 s where views nes
 BRAKE_SECONDS = 8.0  # for the samples, on a disk that is very slow
 
 
-def read_schema(connection: sqlite3.Connection) -> Schema:
+def schema_of(plain: tuple[Any, ...]) -> Schema:
+    """The schema that `dataclasses.astuple` took apart, as it comes from the query process."""
+    tables, fingerprint = plain
+    return Schema(
+        tuple(
+            Table(
+                name,
+                tuple(Column(*values) for values in columns),
+                tuple(ForeignKey(*values) for values in keys),
+                kind,
+                row_count,
+            )
+            for name, columns, keys, kind, row_count in tables
+        ),
+        fingerprint,
+    )
+
+
+def read_schema(connection: sqlite3.Connection, samples: str = "all") -> Schema:
     """All tables, views and virtual tables of `main`, in the order they were created.
+
+    `samples` says of which columns values are read: "all", "stored" (none that are computed when
+    they are read) or "none".
 
     Shadow tables of virtual tables, SQLite's own tables, and views that no longer compile
     are left out. `connection` must have no authorizer. Raises: sqlite3.Error.
@@ -40,7 +62,8 @@ def read_schema(connection: sqlite3.Connection) -> Schema:
     tables = _read_tables(connection)
     tables = _with_foreign_keys(connection, tables)
     tables = _with_inferred_keys(tables)
-    tables = _with_samples(connection, tables)
+    if samples != "none":
+        tables = _with_samples(connection, tables, computed=samples == "all")
     tables = _with_row_counts(connection, tables)
     return Schema(tuple(tables), _fingerprint(tables))
 
@@ -213,7 +236,9 @@ def affinity(declared: str) -> str:
 # --- samples ----------------------------------------------------------------------
 
 
-def _with_samples(connection: sqlite3.Connection, tables: list[Table]) -> list[Table]:
+def _with_samples(
+    connection: sqlite3.Connection, tables: list[Table], computed: bool
+) -> list[Table]:
     """Add sample values, from the first rows of every table (views are not run).
 
     How many rows depends on the number of columns in the file alone.
@@ -226,7 +251,9 @@ def _with_samples(connection: sqlite3.Connection, tables: list[Table]) -> list[T
     connection.set_progress_handler(lambda: int(time.monotonic() > brake), 50_000)
     try:
         return [
-            table if table.kind == "view" else _with_table_samples(connection, table, rows)
+            table
+            if table.kind == "view"
+            else _with_table_samples(connection, table, rows, computed)
             for table in tables
         ]
     finally:
@@ -234,8 +261,12 @@ def _with_samples(connection: sqlite3.Connection, tables: list[Table]) -> list[T
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest)
 
 
-def _with_table_samples(connection: sqlite3.Connection, table: Table, rows: int) -> Table:
-    visible = [column for column in table.columns if not column.hidden]
+def _with_table_samples(
+    connection: sqlite3.Connection, table: Table, rows: int, computed: bool
+) -> Table:
+    visible = [c for c in table.columns if not c.hidden and (computed or not c.generated)]
+    if not visible:
+        return table
     try:
         cells = zip(*_first_rows(connection, table, visible, rows), strict=True)
         samples = {c.name: _most_frequent(values) for c, values in zip(visible, cells)}

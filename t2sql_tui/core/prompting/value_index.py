@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from t2sql_tui.core.database.database import PartialRows
 from t2sql_tui.core.database.schema import affinity
 from t2sql_tui.core.english import acronym, plain_text, split_words
 from t2sql_tui.core.identifiers import quoted
 from t2sql_tui.core.paths import value_index_folder
+from t2sql_tui.core.types import Limits
 
 if TYPE_CHECKING:
     from t2sql_tui.core.database.database import Database
@@ -149,33 +151,31 @@ def _stored_values(database: Database) -> Iterator[tuple[int, str, str, str]]:
     rows = max(low, min(high, CELLS_READ // max(1, len(columns))))
     kept = 0
     brake = time.monotonic() + BRAKE_SECONDS
-    with database.reading() as connection:
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, CELL_BYTES)
-        connection.set_progress_handler(lambda: int(time.monotonic() > brake), 100_000)
-        for column_index, (table, column) in enumerate(columns):
-            values = _distinct(connection, table, column, rows)
-            if len(values) > COLUMN_VALUES or _are_identifiers(values):
-                continue
-            kept += len(values)
-            if kept > VALUES:
-                return
-            for value in values:
-                yield column_index, table, column, value
+    for column_index, (table, column) in enumerate(columns):
+        values = _distinct(database, table, column, rows, brake - time.monotonic())
+        if len(values) > COLUMN_VALUES or _are_identifiers(values):
+            continue
+        kept += len(values)
+        if kept > VALUES:
+            return
+        for value in values:
+            yield column_index, table, column, value
 
 
-def _distinct(connection: sqlite3.Connection, table: str, column: str, rows: int) -> list[str]:
-    values: list[str] = []
-    with contextlib.suppress(sqlite3.Error):  # a cell too long, a damaged page: what came before
-        values += (
-            value
-            for (value,) in connection.execute(
-                f"SELECT DISTINCT c FROM (SELECT {quoted(column)} AS c FROM {quoted(table)} "
-                f"LIMIT {rows}) WHERE typeof(c) = 'text' AND length(c) <= {VALUE_CHARACTERS} "
-                f"LIMIT {COLUMN_VALUES + 1}"
-            )
-            if "\ufffd" not in value
-        )
-    return values
+def _distinct(database: Database, table: str, column: str, rows: int, seconds: float) -> list[str]:
+    """Different short texts of the first `rows` rows; at a damaged page, what came before."""
+    if seconds <= 0:
+        return []
+    sql = (
+        f"SELECT DISTINCT c FROM (SELECT {quoted(column)} AS c FROM {quoted(table)} "
+        f"LIMIT {rows}) WHERE typeof(c) = 'text' AND length(c) <= {VALUE_CHARACTERS} "
+        f"LIMIT {COLUMN_VALUES + 1}"
+    )
+    try:
+        found = database.select(sql, Limits(COLUMN_VALUES + 1, seconds), longest=CELL_BYTES)
+    except PartialRows as error:  # a cell too long, a damaged page
+        found = error.rows
+    return [value for (value,) in found if "\ufffd" not in value]
 
 
 _IDENTIFIER = re.compile(r"[0-9a-fA-F]{16,}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

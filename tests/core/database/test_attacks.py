@@ -209,7 +209,8 @@ def bounds_alone(path: Path):
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 64 << 20)
         try:
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, value_bytes(connection, sql))
-            rows, _ = fetch(connection.execute(sql), Limits())
+            rows: list = []
+            fetch(connection.execute(sql), Limits(), rows.extend)
             return f"rows: {len(rows)}"
         except (sqlite3.Error, MemoryError) as error:
             return f"error: {error}"

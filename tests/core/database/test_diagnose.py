@@ -7,6 +7,8 @@ import os
 import random
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,14 +98,29 @@ def test_file_that_shrinks_while_open(tmp_path: Path) -> None:
 
 def test_locked_by_a_writer(tmp_path: Path) -> None:
     path = make(tmp_path / "t.db", rows=3)
-    with open_database(path) as database, contextlib.closing(sqlite3.connect(path)) as writer:
-        writer.execute("BEGIN EXCLUSIVE")
+    # In a process of its own: a lock of this one ends when any file handle of it is closed.
+    program = (
+        "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('BEGIN EXCLUSIVE'); "
+        "print(flush=True); input(); db.rollback()"
+    )
+    with (
+        open_database(path) as database,
+        subprocess.Popen(
+            [sys.executable, "-c", program, path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as writer,
+    ):
+        assert writer.stdout and writer.stdin
+        writer.stdout.readline()
         with pytest.raises(DatabaseError, match="locked"):
             database._run("SELECT * FROM t")
         assert "locked" in error_of(path).message
         with pytest.raises(DatabaseError, match="locked"):  # not a Rejection of the SQL
             check("SELECT a FROM t", database)
-        writer.rollback()
+        writer.stdin.write(b"\n")
+        writer.stdin.close()
+        writer.wait()
         assert len(database._run("SELECT * FROM t").rows) == 3
 
 

@@ -41,7 +41,8 @@ def test_fetch_asks_for_little_while_rows_are_large() -> None:
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         connection.create_function("blob", 0, blob)
         sql = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT blob() FROM n"
-        rows, cut = fetch(connection.execute(sql), Limits(bytes=5_000_000))
+        rows: list = []
+        cut = fetch(connection.execute(sql), Limits(bytes=5_000_000), rows.extend)
     assert cut == "bytes"
     assert len(rows) == 4
     assert made <= 7

@@ -26,6 +26,7 @@ def test_time_limit(database: Database) -> None:
 def test_a_full_temporary_folder_stops_a_query(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    database._run("SELECT 1")  # so that the process is there
     free = iter([10.0**12, *[10.0**9] * 10_000])
     monkeypatch.setattr("t2sql_tui.core.database.watch._free_temporary_bytes", lambda: next(free))
     with pytest.raises(QueryStopped, match="temporary data"):
