@@ -38,7 +38,9 @@ def summary_tables(results: Mapping[str, Any]) -> list[Table]:
     """What a person wants to see at the end of a run."""
     tables = [_score_table(results)]
     if levels := results["by"].get("hardness"):
-        tables.append(_hardness_table(levels))
+        tables.append(_slice_table("By hardness", levels))
+    if groups := results["by"].get("group"):
+        tables.append(_slice_table("By group", groups))
     if mistakes := results["errors"]:
         tables.append(_mistake_table(mistakes))
     if speed := results["speed"]:
@@ -61,7 +63,7 @@ def _score_table(results: Mapping[str, Any]) -> Table:
     return title, rows, ("", "% (95 % interval)", "count")
 
 
-def _hardness_table(levels: Mapping[str, Mapping[str, Any]]) -> Table:
+def _slice_table(title: str, levels: Mapping[str, Mapping[str, Any]]) -> Table:
     rows = [
         (
             level,
@@ -71,7 +73,7 @@ def _hardness_table(levels: Mapping[str, Mapping[str, Any]]) -> Table:
         )
         for level, found in levels.items()
     ]
-    return "By hardness", rows, ("", "questions", "execution %", "exact set %")
+    return title, rows, ("", "questions", "execution %", "exact set %")
 
 
 def _mistake_table(counts: Mapping[str, int]) -> Table:

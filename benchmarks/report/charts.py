@@ -43,6 +43,8 @@ def _by_structure(results: Sequence[Results]) -> list[str]:
     found = []
     if levels := _by(results, "hardness"):
         found.append(_figure("Execution accuracy by hardness", figures.shares(levels)))
+    if groups := _by(results, "group"):
+        found.append(_figure("By group", figures.shares(groups)))
     tables = figures.shares(_by(results, "tables"))
     return [*found, _figure("By number of tables in the gold", tables)]
 

@@ -14,6 +14,7 @@ from benchmarks.results import summarise
 from benchmarks.run_folder import PREDICTIONS, RunFolder, read_lines
 from benchmarks.runner import ask_all
 from benchmarks.scoring import Scorer, distilled_suite, neighbour_suite
+from benchmarks.tables import summary_tables
 from t2sql_tui.backends.scripted import ScriptedBackend
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.types import AskOptions, GenerationSettings
@@ -353,6 +354,8 @@ def test_any_accepted_gold_is_right_and_the_group_is_kept(spider, tmp_path):
         assert line["score"]["correct"] and line["group"] == "counts"
         results = summarise([line], folder.info)
     assert results["by"]["group"]["counts"]["right"] == 1
+    (table,) = (table for table in summary_tables(results) if table[0] == "By group")
+    assert table[1] == [("counts", 1, "100.0 (20.7 to 100.0)", "0.0")]
 
 
 @pytest.mark.parametrize(
