@@ -18,7 +18,7 @@ from t2sql_tui.core.errors import T2SQLError
 
 
 class ConfigError(T2SQLError):
-    """A recipe or a flag that cannot be meant as it stands."""
+    """A recipe or a flag that is wrong."""
 
     exit_code = 2
 
@@ -31,83 +31,86 @@ def _of(group: str, default: Any) -> Any:
 
 @dataclass(frozen=True)
 class Config:
+    """The options of a training run. `field_docs` reads the help texts below the fields."""
+
     base: str = _of("model", "qwen2.5-coder-0.5b")
     """Base model: a name of `t2sql-tui models list`, a .gguf file (dequantised once), or a
     transformers folder or hub id."""
 
     chat_format: str = _of("data", "")
-    """Chat format of the prompts; empty takes the base model's own."""
+    """Chat format of the prompts; empty takes that of the base model."""
 
     prompt_version: str = _of("data", "v1")
-    """Prompt version, of those in t2sql_tui.core.prompting.prompt."""
+    """Prompt version, one of those in t2sql_tui.core.prompting.prompt."""
 
     data: tuple[str, ...] = _of("data", ("spider-train",))
-    """What to train on: names of `benchmarks list`, gretel-train, spider-syn (paraphrases of
+    """Training data: names of `benchmarks list`, gretel-train, spider-syn (paraphrases of
     spider-train), synthetic (generated over spider-train's schemas), bird-text, or
     spider-format:DIR[/FILE], bird-format:DIR, gretel-format:FILE."""
 
     synthetic: int = _of("data", 1500)
-    """Questions that the source synthetic generates, by the seed of the data."""
+    """Number of questions that the source synthetic generates, drawn by --data-seed."""
 
     heldout: str = _of("data", "spider-train-holdout")
-    """What to measure on while training, named as in --data; empty sets aside a share of the
-    training databases."""
+    """Held-out data to measure on during training, named as in --data; empty sets aside a
+    share of the training databases."""
 
     heldout_share: float = _of("data", 0.1)
-    """The share of databases set aside where --heldout is empty."""
+    """Share of the training databases to set aside where --heldout is empty."""
 
     data_root: str = _of("run", "")
     """Folder of the data sets; empty means T2SQL_DATA or ../shared/data."""
 
     style: Literal["names", "aliases", "gold"] = _of("data", "names")
-    """How gold SQL is rewritten wherever execution proves that the result stays the same: names
-    drops aliases where none is needed, aliases calls tables T1, T2, ... as Spider does; gold
-    leaves it as published."""
+    """How to rewrite gold SQL where execution shows that the result stays the same: names drops
+    aliases that are not needed; aliases names tables T1, T2, ... as Spider does; gold keeps it as
+    published."""
 
     dialect: str = _of("data", "sqlite")
-    """SQL dialect of the answers; others are transpiled with sqlglot, and transpiled back to
-    be measured."""
+    """SQL dialect of the answers; a dialect other than sqlite is transpiled with sqlglot, and
+    back to be measured."""
 
     keep_failing: bool = _of("data", False)
     """Also train on gold SQL that fails on its database."""
 
     repeat_hard: int = _of("data", 1)
-    """How often a question of hardness hard is shown in an epoch."""
+    """Number of times that a question of hardness hard is in an epoch."""
 
     repeat_extra: int = _of("data", 1)
-    """How often a question of hardness extra is shown in an epoch."""
+    """Number of times that a question of hardness extra is in an epoch."""
 
     repeat_set_operations: int = _of("data", 1)
-    """How often a question whose SQL has UNION, INTERSECT or EXCEPT is shown in an epoch."""
+    """Number of times that a question whose SQL has UNION, INTERSECT or EXCEPT is in an epoch."""
 
     schema: Literal["full", "pruned", "both"] = _of("data", "full")
-    """Show the whole schema, only the tables of the gold SQL and a few distractors, or one
-    variant of each."""
+    """Tables in the prompt: all (full), those of the gold SQL and a few distractors (pruned), or
+    one variant of each (both)."""
 
     distractors: int = _of("data", 2)
-    """Tables beyond those of the gold SQL that a pruned schema keeps."""
+    """Number of tables in a pruned schema beyond those of the gold SQL."""
 
     shuffled_schemas: int = _of("data", 0)
-    """Further copies of the data whose tables and columns stand in random order."""
+    """Number of further copies of the data with tables and columns in random order."""
 
     values: bool = _of("data", True)
-    """Show the stored values that a question seems to mention, as the app does."""
+    """Put the stored values that a question seems to mention into the prompt, as the app does."""
 
     max_tokens: int = _of("data", 4096)
-    """Longest example (prefix, question and SQL) in tokens; longer ones lose tables, and are
-    dropped and listed if they still do not fit."""
+    """Maximum length of an example (prefix, question and SQL) in tokens. A longer one loses
+    tables; if it still does not fit it is dropped and listed."""
 
     max_examples: int = _of("data", 0)
-    """Use at most so many training examples, drawn by the seed; 0 means all."""
+    """Maximum number of training examples, drawn by --data-seed; 0 means all."""
 
     max_heldout: int = _of("data", 0)
-    """Keep at most so many held-out examples, drawn by the seed; 0 means all."""
+    """Maximum number of held-out examples, drawn by --data-seed; 0 means all."""
 
     data_seed: int = _of("data", 0)
-    """Seed of what is set aside, sampled, pruned and shuffled."""
+    """Seed of holding out, sampling, pruning and shuffling."""
 
     method: Literal["lora", "qlora", "full"] = _of("model", "lora")
-    """Train low-rank adapters, adapters over 4-bit weights (needs a GPU), or every weight."""
+    """Weights to train: low-rank adapters (lora), adapters over 4-bit weights (qlora, needs a
+    GPU) or all weights (full)."""
 
     rank: int = _of("model", 32)
     """Rank of the adapters."""
@@ -116,14 +119,14 @@ class Config:
     """Scale of the adapters: their output is multiplied by alpha / rank (or / sqrt(rank))."""
 
     dropout: float = _of("model", 0.0)
-    """Dropout in front of the adapters."""
+    """Dropout probability of the input of the adapters."""
 
     start: str = _of("model", "")
-    """Adapter, or run, whose weights training goes on from, with a new schedule; rank, alpha
-    and targets must be as they were. Empty starts with a new adapter."""
+    """Adapter or run whose weights training starts from, with a new schedule; rank, alpha and
+    targets must be the same. Empty starts with a new adapter."""
 
     targets: tuple[str, ...] = _of("model", ("all-linear",))
-    """Layers that get an adapter: all-linear, attention, or names such as q_proj."""
+    """Layers with an adapter: all-linear, attention, or names such as q_proj."""
 
     rslora: bool = _of("model", False)
     """Scale by alpha / sqrt(rank) (Kalajdzievski 2023)."""
@@ -132,81 +135,83 @@ class Config:
     """Split weights into magnitude and direction (Liu et al. 2024); slower."""
 
     epochs: float = _of("model", 1.0)
-    """Passes over the training examples."""
+    """Number of passes over the training examples."""
 
     max_steps: int = _of("model", 0)
-    """Train for so many optimiser steps, whatever --epochs says; 0 means by epochs."""
+    """Number of optimiser steps, which overrides --epochs; 0 trains for --epochs."""
 
     learning_rate: float = _of("model", 4e-4)
     """Peak learning rate."""
 
     schedule: Literal["cosine", "linear", "constant"] = _of("model", "cosine")
-    """How the learning rate falls after the warm-up."""
+    """Schedule of the learning rate after the warm-up."""
 
     warmup: float = _of("model", 0.03)
-    """Share of the steps in which the learning rate rises."""
+    """Share of the steps in which the learning rate rises to its peak."""
 
     weight_decay: float = _of("model", 0.0)
     """Decoupled weight decay of AdamW."""
 
     clip: float = _of("model", 1.0)
-    """Gradients are scaled down to this norm; 0 leaves them."""
+    """Maximum norm of the gradients, which are scaled down to it; 0 does not clip."""
 
     packing: bool = _of("model", True)
-    """Put many questions behind one schema prefix; off means one example after the other."""
+    """Pack many questions behind one schema prefix; without it, one example follows the other."""
 
     row_tokens: int = _of("model", 2048)
-    """Tokens in one row, which is one forward and backward pass; memory grows with it. A
-    prefix that takes more than half of it still gets half of it for questions."""
+    """Number of tokens in a row, which is one forward and backward pass; memory grows with
+    it. A prefix longer than half a row still gets half a row of questions."""
 
     group_questions: int = _of("model", 24)
-    """Questions of one database in a row at most: more is cheaper, fewer mixes better."""
+    """Maximum number of questions of one database in a row: more train faster, fewer are mixed
+    better."""
 
     rows_per_step: int = _of("model", 4)
-    """Rows whose gradients make one optimiser step, over all processes together."""
+    """Number of rows in one optimiser step, over all processes together."""
 
     bf16: bool = _of("model", True)
-    """Compute in bfloat16 (frozen weights are stored so, trained ones stay float32)."""
+    """Compute in bfloat16: frozen weights are stored in it, trained ones in float32."""
 
     gradient_checkpointing: bool = _of("model", False)
-    """Recompute activations in the backward pass: a third slower, far less memory."""
+    """Recompute activations in the backward pass: a third slower, much less memory."""
 
     fused: bool = _of("model", True)
-    """Use this program's LoRA kernel, which neither casts nor keeps activations twice."""
+    """Use this program's LoRA kernel, which does not cast activations or keep them twice."""
 
     seed: int = _of("model", 0)
     """Seed of the data order, the initial adapter and the dropout."""
 
     eval_every: int = _of("model", 50)
-    """Measure every so many steps, and at the end; 0 means at the end alone."""
+    """Number of steps between measurements; the end is always measured; 0 measures only the
+    end."""
 
     eval_questions: int = _of("model", 100)
-    """Size of the fixed held-out sample."""
+    """Number of questions in the fixed held-out sample."""
 
     eval_tokens: int = _of("model", 128)
-    """Longest generated answer in tokens."""
+    """Maximum length of a generated answer, in tokens."""
 
     eval_batch: int = _of("model", 32)
-    """Questions that are answered at once."""
+    """Number of questions answered at once."""
 
     eval_first: bool = _of("model", True)
-    """Also measure before the first step: what the untuned model can do."""
+    """Also measure before the first step, which gives the accuracy of the untuned model."""
 
     patience: int = _of("model", 0)
-    """Stop after so many measurements in a row without a new best execution accuracy; 0 never
-    stops early."""
+    """Number of measurements in a row without a new best execution accuracy after which training
+    stops; 0 never stops early."""
 
     out: str = _of("run", "")
-    """Folder of the run; empty means runs/NAME after the recipe."""
+    """Folder of the run; empty means runs/NAME, with the name of the recipe."""
 
     save_every: int = _of("run", 25)
-    """Write a checkpoint every so many steps."""
+    """Number of steps between checkpoints."""
 
     keep: int = _of("run", 2)
-    """Checkpoints that are kept."""
+    """Number of checkpoints to keep."""
 
     threads: int = _of("run", 0)
-    """CPU threads; 0 means one for each core this process may use."""
+    """Number of CPU threads; 0 means one for each core this process may use."""
 
     def data_key(self, chat_format: str) -> str:
         """What tells one data artefact from another: 16 hex digits over the data fields."""
@@ -255,6 +260,7 @@ class Option:
 
     @property
     def flag(self) -> str:
+        """The field's name as a flag."""
         return "--" + self.name.replace("_", "-")
 
 
