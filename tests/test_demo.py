@@ -110,7 +110,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_with_a_hint(tmp_path):
 def test_an_unknown_demo_names_the_nearest():
     with pytest.raises(T2SQLError) as caught:
         demo.questions("Helthcare")
-    assert caught.value.hint == "did you mean healthcare?"
+    assert caught.value.hint == "Did you mean healthcare?"
     with pytest.raises(T2SQLError, match="ecommerce, finance, healthcare, saas, retail"):
         demo.build("zzz", Path("unused"))
 

@@ -395,5 +395,5 @@ class _Branch:
         return first
 
     def candidate(self) -> Candidate:
-        """The answer as it stands."""
+        """The answer, complete or not."""
         return Candidate(self.stream.close(), logprob=self.logprob, tokens=len(self.tokens))

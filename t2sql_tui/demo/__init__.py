@@ -39,21 +39,22 @@ DEMOS: tuple[Demo, ...] = (
 
 
 def find_demo(name: str) -> Demo:
-    """The demo of that name. Raises T2SQLError with the nearest name otherwise."""
+    """The demo of that name. Raises: T2SQLError, which names the nearest demo."""
     names = [demo.name for demo in DEMOS]
     if name in names:
         return DEMOS[names.index(name)]
     near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"choose one of: {', '.join(names)}"
-    raise T2SQLError(f"there is no demo database called {name!r}", hint)
+    hint = f"Did you mean {near[0]}?" if near else f"Choose one of: {', '.join(names)}."
+    raise T2SQLError(f'There is no demo database "{name}".', hint)
 
 
 def build(name: str, folder: Path) -> Path:
     """The path of the demo's SQLite file in `folder`, built now unless it is there already.
 
     The file's name carries a hash of the SQL text, so a new version of the text makes a new
-    file. It is written under another name and renamed: a half-built file is never seen.
-    Takes about 0.3 s. Raises T2SQLError: no such demo; DatabaseError: it cannot be written.
+    file. It is written under another name and renamed: a half-built file is never used.
+    Takes about 0.3 s. Raises: T2SQLError when there is no such demo, DatabaseError when the
+    file cannot be written.
     """
     import hashlib
     import sqlite3
@@ -78,14 +79,14 @@ def build(name: str, folder: Path) -> Path:
             os.replace(unfinished, path)
     except (OSError, sqlite3.Error) as error:
         raise DatabaseError(
-            f"cannot build the demo database in {folder}: {error}",
-            "check that the folder is writable and the disk has 1 MB free",
+            f"Cannot build the demo database in {folder}: {error}",
+            "Check that the folder is writable and the disk has 1 MB free.",
         ) from error
     return path
 
 
 def questions(name: str) -> tuple[Example, ...]:
-    """The demo's ten questions, from simple to hard. Raises T2SQLError: no such demo."""
+    """The demo's ten questions, from simple to hard. Raises: T2SQLError for an unknown demo."""
     from t2sql_tui.core.types import Example
 
     name = find_demo(name).name

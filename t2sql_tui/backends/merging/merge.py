@@ -74,7 +74,7 @@ def _check_base(
             f"The adapter in {adapter_dir} was trained on other weights than {base_gguf.name} "
             f"({adapter.info.base or 'base'}, SHA-256 {adapter.info.base_sha256[:12]}..., "
             f"not {base_sha256[:12]}...)",
-            "Give the base it was trained on: the accuracy measured holds for that one alone.",
+            "Give the base it was trained on: the measured accuracy holds for that one only.",
         )
     return base_sha256
 
@@ -175,7 +175,7 @@ def floats(stored: np.ndarray, kind: int) -> np.ndarray:
 
 
 def lora_gguf(base_gguf: Path, adapter_dir: Path, out: Path, any_base: bool = False) -> Path:
-    """Writes the adapter alone as a GGUF file for llama.cpp's `--lora`, and returns it.
+    """Writes the unmerged adapter as a GGUF file for llama.cpp's `--lora`, and returns it.
 
     The scale is folded into B, so that patterns of ranks and alphas survive; the file's own
     alpha is 0, which llama.cpp reads as "unscaled" (llama-adapter.h, get_scale).
