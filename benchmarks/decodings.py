@@ -53,7 +53,7 @@ def decoding_identity(name: str, options: AskOptions) -> dict[str, Any]:
     """What a run's identity says of its decoding. Greedy runs say no more than they did before
     there were other decodings, so that an old run can be resumed."""
     settings = options.settings
-    identity = {
+    identity: dict[str, Any] = {
         "max_tokens": settings.max_tokens,
         "temperature": settings.temperature,
         "candidates": settings.candidates,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.metrics import calibration, exact_match, hardness, statistics, text
+from benchmarks.metrics.slices import Features
 from benchmarks.provenance import portable
 from benchmarks.records import Line, RunInfo, Score, rows_are_right
 from benchmarks.run_folder import Run, read_json, write_json
@@ -92,17 +93,17 @@ def _tables(line: Line) -> str:
     return str(tables) if tables < 4 else "4+"
 
 
-def _yes(name: str) -> Callable[[Line], str]:
-    return lambda line: "yes" if line["score"]["features"][name] else "no"
+def _yes(found: Callable[[Features], bool | int]) -> Callable[[Line], str]:
+    return lambda line: "yes" if found(line["score"]["features"]) else "no"
 
 
 SLICES: dict[str, Callable[[Line], str]] = {
     "group": lambda line: line.get("group", "none"),
     "hardness": lambda line: line["score"]["hardness"] or "outside the grammar",
     "tables": _tables,
-    "aggregation": _yes("aggregation"),
-    "nesting": _yes("nesting"),
-    "set operation": _yes("set_operation"),
+    "aggregation": _yes(lambda features: features["aggregation"]),
+    "nesting": _yes(lambda features: features["nesting"]),
+    "set operation": _yes(lambda features: features["set_operation"]),
     "database": lambda line: line["database"],
 }
 

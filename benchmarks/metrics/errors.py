@@ -53,10 +53,10 @@ def classify(gold: str, predicted: str, verdict: ExecutionVerdict, schema: Schem
         return "time-out"
     if verdict.problem in _OF_PROBLEM:
         return _OF_PROBLEM[verdict.problem]
-    trees = parsed(gold), parsed(predicted)
-    if not all(isinstance(tree, exp.Query) for tree in trees):
+    wanted, got = parsed(gold), parsed(predicted)
+    if not isinstance(wanted, exp.Query) or not isinstance(got, exp.Query):
         return "other"
-    return _first_difference(*(_parts(tree, schema) for tree in trees))
+    return _first_difference(_parts(wanted, schema), _parts(got, schema))
 
 
 def _first_difference(gold: _Parts, predicted: _Parts) -> Mistake:
@@ -137,7 +137,7 @@ def _parts(tree: exp.Query, schema: Schema) -> _Parts:
     )
 
 
-def _text(node: exp.Expression) -> str:
+def _text(node: exp.Expr) -> str:
     """DISTINCT is compared apart; count(x) is count(*) but for NULLs."""
     copy = node.copy()
     for distinct in list(copy.find_all(exp.Distinct)):
@@ -156,7 +156,7 @@ def _joined_columns(joins: frozenset[frozenset[str]]) -> dict[str, str]:
     return {column: min(group) for group in groups for column in group}
 
 
-def _filters(tree: exp.Expression) -> Iterator[tuple[str, str, str]]:
+def _filters(tree: exp.Expr) -> Iterator[tuple[str, str, str]]:
     """(column, operator, values) of the conditions that compare with constants, or with a
     subquery, whose own text does not count here."""
     for node, this, values in comparisons(tree):
@@ -166,7 +166,7 @@ def _filters(tree: exp.Expression) -> Iterator[tuple[str, str, str]]:
             yield _text(this), negated + node.key, ", ".join(map(str, constants))
 
 
-def _constant(value: exp.Expression) -> str | None:
+def _constant(value: exp.Expr) -> str | None:
     if value.find(exp.Query):
         return "(SELECT)"
     if isinstance(value, exp.Literal):

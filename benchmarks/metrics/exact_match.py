@@ -24,7 +24,9 @@ from benchmarks.metrics.spider_grammar import (
     Query,
     SpiderSchema,
     ValueUnit,
+    connectives,
     parse,
+    without_connectives,
 )
 
 COMPONENTS = (
@@ -115,7 +117,7 @@ def _equal(query: Query, gold: Query) -> bool:
 
 def _compare(query: Query, gold: Query) -> dict[str, Component]:
     """Each clause on its own; the names are the official ones."""
-    where, gold_where = query.where[::2], gold.where[::2]
+    where, gold_where = without_connectives(query.where), without_connectives(gold.where)
     group = [unit.column.rpartition(".")[2] for unit in query.group]
     gold_group = [unit.column.rpartition(".")[2] for unit in gold.group]
     return {
@@ -140,7 +142,7 @@ def _compare(query: Query, gold: Query) -> dict[str, Component]:
             gold.order is not None,
             query.order == gold.order and query.limit == gold.limit,
         ),
-        "and/or": _connectives(set(query.where[1::2]), set(gold.where[1::2])),
+        "and/or": _same_connectives(set(connectives(query.where)), set(connectives(gold.where))),
         "IUEN": _set_operations(query, gold),
         "keywords": _bags(_keywords(query), _keywords(gold)),
     }
@@ -155,7 +157,7 @@ def _presence(predicted: bool, gold: bool, same: bool) -> Component:
     return Component(predicted == gold and (same or not gold), int(predicted), int(gold))
 
 
-def _connectives(predicted: set[object], gold: set[object]) -> Component:
+def _same_connectives(predicted: set[str], gold: set[str]) -> Component:
     if predicted == gold:
         return Component(True, 1, 1)
     # The official script hands the two counts back in the other order.
@@ -177,8 +179,8 @@ def _set_operations(query: Query, gold: Query) -> Component:
 
 
 def _keywords(query: Query) -> set[str]:
-    conditions = query.join_on[::2] + query.where[::2] + query.having[::2]
-    connectives = query.join_on[1::2] + query.where[1::2] + query.having[1::2]
+    everywhere = query.join_on + query.where + query.having
+    conditions = without_connectives(everywhere)
     present = {
         "where": query.where,
         "group": query.group,
@@ -188,7 +190,7 @@ def _keywords(query: Query) -> set[str]:
         "except": query.except_,
         "union": query.union,
         "intersect": query.intersect,
-        "or": "or" in connectives,
+        "or": "or" in connectives(everywhere),
         "not": any(condition.negated for condition in conditions),
         "in": any(condition.operator == "in" for condition in conditions),
         "like": any(condition.operator == "like" for condition in conditions),

@@ -117,42 +117,32 @@ def verdict(
 
     Raises: DatabaseError if a database does not open.
     """
-    written_gold = official.joined_operators(gold)
-    written = official.joined_operators(predicted)
-    judged_gold, judged = written_gold, official.prediction_text(gold, written)
-    if not keep_distinct:
-        judged_gold = official.without_distinct(judged_gold)
-        judged = official.without_distinct(judged)
-    ordered = "order by" in judged_gold.lower()
-
+    texts = _texts(gold, predicted, keep_distinct)
+    ordered = "order by" in texts.judged_gold.lower()
     correct = strict = runs = True
     wider = False
     trouble = _Outcome(())
     for path in databases:
         wanted, wanted_as_written = (
-            _gold_outcome(_stamped(path), sql, limits) for sql in (judged_gold, written_gold)
+            _gold_outcome(_stamped(path), sql, limits) for sql in (texts.judged_gold, texts.gold)
         )
         for outcome in (wanted, wanted_as_written):
             if outcome.rows is None:
                 return _gold_fails(outcome)
-        as_written = _execute(path, written, _just_beyond(wanted_as_written, limits))
-        if keep_distinct and not official.is_one_statement(judged):
+        as_written = _execute(path, texts.predicted, _just_beyond(wanted_as_written, limits))
+        if keep_distinct and not official.is_one_statement(texts.judged):
             as_judged = _Outcome(None, error="there is more than one statement")
-        elif (judged, judged_gold) == (written, written_gold):
+        elif texts.judged_as_written:
             as_judged = as_written
         else:
-            as_judged = _execute(path, judged, _just_beyond(wanted, limits))
+            as_judged = _execute(path, texts.judged, _just_beyond(wanted, limits))
         runs = runs and as_written.rows is not None
-        same = as_judged.rows is not None and same_result(wanted.rows, as_judged.rows, ordered)
-        if not same and more_columns and as_judged.rows is not None:
-            same = same_in_columns(wanted.rows, as_judged.rows, ordered)
+        same = _correct(wanted, as_judged, ordered)
+        if not same and more_columns:
+            same = _correct_in_columns(wanted, as_judged, ordered)
             wider = wider or same
         correct = correct and same
-        strict = strict and (
-            as_written.rows is not None
-            and as_written.width == wanted_as_written.width
-            and same_exactly(wanted_as_written.rows, as_written.rows, ordered)
-        )
+        strict = strict and _strict(wanted_as_written, as_written, ordered)
         for outcome in (as_written, as_judged):
             if outcome.rows is None and not trouble.error:
                 trouble = outcome
@@ -166,6 +156,58 @@ def verdict(
         timed_out=trouble.timed_out,
         problem=trouble.problem,
         more_columns=correct and wider,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Both queries, as they were written and as the official script judges them."""
+
+    gold: str
+    predicted: str
+    judged_gold: str
+    judged: str
+
+    @property
+    def judged_as_written(self) -> bool:
+        return (self.judged, self.judged_gold) == (self.predicted, self.gold)
+
+
+def _texts(gold: str, predicted: str, keep_distinct: bool) -> _Texts:
+    written_gold = official.joined_operators(gold)
+    written = official.joined_operators(predicted)
+    judged_gold, judged = written_gold, official.prediction_text(gold, written)
+    if not keep_distinct:
+        judged_gold = official.without_distinct(judged_gold)
+        judged = official.without_distinct(judged)
+    return _Texts(written_gold, written, judged_gold, judged)
+
+
+def _correct(wanted: _Outcome, got: _Outcome, ordered: bool) -> bool:
+    """The official verdict on two results."""
+    return (
+        wanted.rows is not None
+        and got.rows is not None
+        and same_result(wanted.rows, got.rows, ordered)
+    )
+
+
+def _correct_in_columns(wanted: _Outcome, got: _Outcome, ordered: bool) -> bool:
+    """The official verdict on two results, where columns beyond the gold's are dropped."""
+    return (
+        wanted.rows is not None
+        and got.rows is not None
+        and same_in_columns(wanted.rows, got.rows, ordered)
+    )
+
+
+def _strict(wanted: _Outcome, got: _Outcome, ordered: bool) -> bool:
+    """The strict verdict on two results."""
+    return (
+        wanted.rows is not None
+        and got.rows is not None
+        and got.width == wanted.width
+        and same_exactly(wanted.rows, got.rows, ordered)
     )
 
 
@@ -185,10 +227,7 @@ def bird_verdict(
     got = _execute(database, predicted, limits)
     return ExecutionVerdict(
         correct=got.rows is not None and not got.cut and set(got.rows) == set(wanted.rows),
-        strict=got.rows is not None
-        and not got.cut
-        and got.width == wanted.width
-        and same_exactly(wanted.rows, got.rows, "order by" in gold.lower()),
+        strict=not got.cut and _strict(wanted, got, "order by" in gold.lower()),
         predicted_runs=got.rows is not None,
         error=got.error,
         timed_out=got.timed_out,

@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from benchmarks.metrics.spider_grammar import Condition, Query, SpiderSchema, parse
+from benchmarks.metrics.spider_grammar import (
+    Condition,
+    Query,
+    SpiderSchema,
+    connectives,
+    parse,
+    without_connectives,
+)
 
 Hardness = Literal["easy", "medium", "hard", "extra"]
 LEVELS: tuple[Hardness, ...] = ("easy", "medium", "hard", "extra")
@@ -29,21 +36,20 @@ def hardness(gold: str, schema: SpiderSchema) -> Hardness:
     return "extra"
 
 
-def _conditions(query: Query) -> list[Condition]:
-    items = query.join_on[::2] + query.where[::2] + query.having[::2]
-    return [item for item in items if isinstance(item, Condition)]
+def _conditions(query: Query) -> tuple[Condition, ...]:
+    return without_connectives(query.join_on + query.where + query.having)
 
 
 def _clauses(query: Query) -> int:
     """WHERE, GROUP BY, ORDER BY, LIMIT, each join, each OR, each LIKE."""
-    connectives = query.join_on[1::2] + query.where[1::2] + query.having[1::2]
+    between = connectives(query.join_on + query.where + query.having)
     return (
         bool(query.where)
         + bool(query.group)
         + (query.order is not None)
         + query.limit
         + max(len(query.sources) - 1, 0)
-        + connectives.count("or")
+        + between.count("or")
         + sum(condition.operator == "like" for condition in _conditions(query))
     )
 
@@ -63,7 +69,7 @@ def _others(query: Query) -> int:
         _count(output.aggregate for output in query.outputs)
         # What the official script takes for the aggregate of a condition is its NOT, and
         # in HAVING each AND or OR counts as one too.
-        + _count(item.negated for item in query.where[::2])
+        + _count(item.negated for item in without_connectives(query.where))
         + _count(unit.aggregate for unit in query.group)
         + _count(unit.left.aggregate for unit in order)
         + _count(unit.right.aggregate for unit in order if unit.right)

@@ -15,7 +15,7 @@ from sqlglot import exp
 from benchmarks.metrics.trees import owner, parsed
 from t2sql_tui.core.types import Schema
 
-_INSTEAD: dict[type[exp.Expression], tuple[type[exp.Expression], ...]] = {
+_INSTEAD: dict[type[exp.Expr], tuple[type[exp.Expr], ...]] = {
     exp.Max: (exp.Min, exp.Avg),
     exp.Min: (exp.Max, exp.Avg),
     exp.Avg: (exp.Sum, exp.Max),
@@ -41,25 +41,28 @@ def mutants(gold: str, schema: Schema, random: Random, limit: int = 40) -> list[
     tree = parsed(gold)
     if not isinstance(tree, exp.Query):
         return []
-    found = {}
+    found: dict[str, None] = {}
     for index, node in enumerate(tree.walk()):
         for variant in _variants(node, schema, random):
-            copy = tree.copy()
-            target = next(n for i, n in enumerate(copy.walk()) if i == index)
-            if variant is None:
-                target.pop()
-            elif target is copy:
-                copy = variant
-            else:
-                target.replace(variant)
-            found[copy.sql(dialect="sqlite")] = None
+            found[_mutated(tree, index, variant).sql(dialect="sqlite")] = None
     found.pop(tree.sql(dialect="sqlite"), None)
     return random.sample(list(found), min(limit, len(found)))
 
 
-def _variants(
-    node: exp.Expression, schema: Schema, random: Random
-) -> Iterator[exp.Expression | None]:
+def _mutated(tree: exp.Expr, index: int, variant: exp.Expr | None) -> exp.Expr:
+    """A copy of `tree` with its node number `index` replaced, or dropped for None."""
+    copy = tree.copy()
+    target = next(node for i, node in enumerate(copy.walk()) if i == index)
+    if variant is None:
+        target.pop()
+    elif target is copy:
+        return variant
+    else:
+        target.replace(variant)
+    return copy
+
+
+def _variants(node: exp.Expr, schema: Schema, random: Random) -> Iterator[exp.Expr | None]:
     """What may stand in the place of a node; None to drop it."""
     for other in _INSTEAD.get(type(node), ()):
         yield other(**{name: _copied(value) for name, value in node.args.items()})
@@ -87,12 +90,12 @@ def _variants(
 
 
 def _copied(value: object) -> object:
-    if isinstance(value, exp.Expression):
+    if isinstance(value, exp.Expr):
         return value.copy()
     return [item.copy() for item in value] if isinstance(value, list) else value
 
 
-def _other_constants(literal: exp.Literal) -> Iterator[exp.Expression]:
+def _other_constants(literal: exp.Literal) -> Iterator[exp.Expr]:
     text = literal.name
     if not literal.is_string:
         if text.isdigit():
@@ -105,7 +108,7 @@ def _other_constants(literal: exp.Literal) -> Iterator[exp.Expression]:
         yield exp.Literal.string(text.lower())
 
 
-def _other_columns(column: exp.Column, schema: Schema, random: Random) -> Iterator[exp.Expression]:
+def _other_columns(column: exp.Column, schema: Schema, random: Random) -> Iterator[exp.Expr]:
     table = schema.table(owner(column, schema) or "")
     if table is None:
         return

@@ -78,7 +78,7 @@ class Draft:
                     pairs.append((names[0], names[1]))
         self.parents = self._parents(pairs)
 
-    def _constants(self, tree: exp.Expression) -> dict[_Name, list[Any]]:
+    def _constants(self, tree: exp.Expr) -> dict[_Name, list[Any]]:
         """What a gold compares its columns with, by column."""
         found: dict[_Name, list[Any]] = defaultdict(list)
         for _, this, values in comparisons(tree):
@@ -144,7 +144,8 @@ class Draft:
 
     def _in_order(self) -> list[Table]:
         """Tables after those that their columns point at, as far as there is such an order."""
-        waiting, placed = list(self.tables), []
+        waiting = list(self.tables)
+        placed: list[Table] = []
         while waiting:
             done = {table.name.lower() for table in placed}
             ready = [table for table in waiting if self._targets(table) <= done]
@@ -286,7 +287,7 @@ def _unique_columns(connection: sqlite3.Connection, table: Table) -> Iterator[st
             yield names[0].lower()
 
 
-def _literal(node: exp.Expression) -> Any:
+def _literal(node: exp.Expr) -> Any:
     """The constant that a node of sqlglot stands for, None for anything else."""
     if isinstance(node, exp.Neg) and (value := _literal(node.this)) is not None:
         return -value if isinstance(value, (int, float)) else None

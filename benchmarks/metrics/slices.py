@@ -35,7 +35,7 @@ def features(gold: str) -> Features:
     )
 
 
-def _nesting(tree: exp.Expression) -> int:
+def _nesting(tree: exp.Expr) -> int:
     """The halves of a set operation are no deeper than the whole."""
     return max(map(_depth, tree.find_all(exp.Select)), default=0)
 

@@ -63,8 +63,18 @@ class Output(NamedTuple):
     unit: ValueUnit
 
 
-# Conditions at even places, "and" or "or" between them.
+# Conditions, with "and" or "or" between them.
 Conditions = tuple["Condition | str", ...]
+
+
+def without_connectives(conditions: Conditions) -> tuple[Condition, ...]:
+    """The conditions alone, in order."""
+    return tuple(item for item in conditions if isinstance(item, Condition))
+
+
+def connectives(conditions: Conditions) -> tuple[str, ...]:
+    """The "and" and "or" between conditions, in order."""
+    return tuple(item for item in conditions if isinstance(item, str))
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,8 +92,9 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     return McNemar(only_first, only_second, min(1.0, 2 * tail / 2**changed))
 
 
-def wilson(right: int, total: int, *, confidence: float = 0.95) -> Interval:
-    """Wilson's interval for a share of independent draws, as of a random sample.
+def wilson(right: float, total: int, *, confidence: float = 0.95) -> Interval:
+    """Wilson's interval for a share of independent draws, as of a random sample. `right` need not
+    be whole: where draws cannot be told apart, each counts as their mean.
 
     Raises: ValueError for an empty sample.
     """

@@ -209,15 +209,13 @@ def _shuffled(sql: str) -> str:
     for table in list(tree.find_all(exp.Table)):
         if table.name.lower() not in defined:
             alias = quoted(table.alias_or_name)
-            table.replace(
-                parse_one(
-                    f"SELECT * FROM (SELECT * FROM {quoted(table.name)}"
-                    f" ORDER BY any_order() LIMIT -1) AS {alias}",
-                    read="sqlite",
-                )
-                .find(exp.Subquery)
-                .copy()
+            outer = parse_one(
+                f"SELECT * FROM (SELECT * FROM {quoted(table.name)}"
+                f" ORDER BY any_order() LIMIT -1) AS {alias}",
+                read="sqlite",
             )
+            for subquery in outer.find_all(exp.Subquery):
+                table.replace(subquery.copy())
     return tree.sql(dialect="sqlite")
 
 

@@ -12,7 +12,7 @@ from t2sql_tui.core.sql.tree import PARSER_ERRORS, from_clause
 from t2sql_tui.core.types import Schema
 
 
-def parsed(sql: str) -> exp.Expression | None:
+def parsed(sql: str) -> exp.Expr | None:
     """The tree of the only statement in `sql`; None if there is no tree for it."""
     try:
         trees = sqlglot.parse(sql, read="sqlite")
@@ -21,7 +21,7 @@ def parsed(sql: str) -> exp.Expression | None:
     return trees[0] if len(trees) == 1 else None
 
 
-def resolve_columns(tree: exp.Expression, schema: Schema) -> None:
+def resolve_columns(tree: exp.Expr, schema: Schema) -> None:
     """Write every column as one lower-case name "table.column", and as a text what SQLite
     takes for one: a double-quoted name that is no column. The tree no longer runs."""
     found = [(column, owner(column, schema)) for column in tree.find_all(exp.Column)]
@@ -58,7 +58,7 @@ def _sources(select: exp.Select) -> Iterator[tuple[str, str]]:
             yield source.alias_or_name.lower(), source.name
 
 
-def joined_pairs(tree: exp.Expression) -> Iterator[frozenset[str]]:
+def joined_pairs(tree: exp.Expr) -> Iterator[frozenset[str]]:
     """Pairs of resolved columns that are set equal, by `=` or by `IN (SELECT ...)`."""
     for equal in tree.find_all(exp.EQ):
         if isinstance(equal.left, exp.Column) and isinstance(equal.right, exp.Column):
@@ -74,11 +74,12 @@ _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like, exp
 
 
 def comparisons(
-    tree: exp.Expression,
-) -> Iterator[tuple[exp.Expression, exp.Expression, list[exp.Expression]]]:
+    tree: exp.Expr,
+) -> Iterator[tuple[exp.Expr, exp.Expr, list[exp.Expr]]]:
     """(condition, left side, what it is compared with); a constant is never on the left."""
     for node in tree.find_all(*_COMPARISONS, exp.Between, exp.In):
-        this = node.this
+        this: exp.Expr = node.this
+        values: list[exp.Expr]
         if isinstance(node, exp.Between):
             values = [node.args["low"], node.args["high"]]
         elif isinstance(node, exp.In):

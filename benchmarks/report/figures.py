@@ -146,13 +146,13 @@ def histogram(
     low, high = math.log10(min(flat)) - 0.05, math.log10(max(flat)) + 0.05
     bins = 36
     width = (high - low) / bins
-    counts = []
+    heights = []
     for values in series:
-        row = [0] * bins
+        counts = [0] * bins
         for value in values:
-            row[min(bins - 1, int((math.log10(max(value, 1e-3)) - low) / width))] += 1
-        counts.append([count / len(values) for count in row])
-    peak = max(max(row) for row in counts)
+            counts[min(bins - 1, int((math.log10(max(value, 1e-3)) - low) / width))] += 1
+        heights.append([count / len(values) for count in counts])
+    peak = max(max(row) for row in heights)
     left, right, top, bottom = 12, _WIDTH - 12, 14 + 13 * len(series), 196
 
     def x(exponent: float) -> float:
@@ -170,7 +170,7 @@ def histogram(
                 f'<text class="tick" x="{at:.1f}" y="{bottom + 15}" text-anchor="middle">'
                 f"{tick:g} s</text>"
             )
-    for number, row in enumerate(counts):
+    for number, row in enumerate(heights):
         path = f"M{x(low):.1f},{bottom}"
         for index, share in enumerate(row):
             path += f"V{y(share):.1f}H{x(low + (index + 1) * width):.1f}"
