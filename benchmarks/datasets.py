@@ -49,7 +49,7 @@ class Dataset:
         """Hex digest over the examples in use (sorted by id) and the bytes of their databases."""
         digest = hashlib.sha256()
         for e in sorted(self.examples, key=lambda e: e.id):
-            known = [e.id, e.database, e.question, e.gold, e.evidence]
+            known: list[object] = [e.id, e.database, e.question, e.gold, e.evidence]
             # Only where there is more to tell, so that older data sets keep their hash.
             known += [list(e.accepted)] if e.accepted else []
             digest.update(json.dumps(known).encode())
