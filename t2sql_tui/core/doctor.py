@@ -1,7 +1,6 @@
-"""Do the locks hold here? Tried on a copy of the person's own file, on their own machine.
+"""Whether the locks hold on this machine: `t2sql-tui doctor DB` attacks a copy of the file.
 
-The locks lean on how Python's SQLite was built, which differs from machine to machine;
-so `t2sql-tui doctor DB` attacks a copy of the file and says what held.
+The locks depend on how Python's SQLite was built, which differs from machine to machine.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,15 +21,15 @@ from t2sql_tui.core.database.database import Database, open_database
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
 from t2sql_tui.core.identifiers import quoted
 from t2sql_tui.core.sql.check import check
-from t2sql_tui.core.types import Limits, Rejection
+from t2sql_tui.core.types import Limits, Rejection, ShouldStop
 
-COPY_BYTES = 1024 * 1024 * 1024  # a larger file is stood in for by a small one
+COPY_BYTES = 1024 * 1024 * 1024  # instead of a larger file a small one is attacked
 OLDEST_SQLITE = (3, 37, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was tried: did it hold, and what was seen."""
+    """One thing that was tried: whether it held, and what was observed."""
 
     name: str
     ok: bool
@@ -41,12 +39,12 @@ class Check:
 def run_doctor(path: str | os.PathLike[str]) -> tuple[Check, ...]:
     """Try every lock on a copy of the file. Raises: DatabaseError if it cannot be opened."""
     with open_database(path) as original, tempfile.TemporaryDirectory(prefix="t2sql-") as folder:
-        before = _outside(original.path)
+        before = _file_status(original.path)
         checks = [_sqlite(), _file(original)]
         copy, what = _copy(original, Path(folder))
         with open_database(copy) as database:
             attacks = _attacks(database)
-            inside = _inside(copy)
+            fingerprint = _fingerprint(copy)
             checks += [
                 _refused(database, attacks),
                 _read_only(copy, attacks),
@@ -56,9 +54,9 @@ def run_doctor(path: str | os.PathLike[str]) -> tuple[Check, ...]:
                 _values(database),
                 _rows(database),
             ]
-        same = _inside(copy) == inside
+        same = _fingerprint(copy) == fingerprint
         checks.append(_unchanged("Nothing written", same, f"{what} and its folder are"))
-        same = _outside(original.path) == before
+        same = _file_status(original.path) == before
         checks.append(_unchanged("Your file", same, "it and its folder are"))
     return tuple(checks)
 
@@ -83,16 +81,18 @@ def _copy(original: Database, folder: Path) -> tuple[Path, str]:
     return path, "the copy"
 
 
-def _inside(path: Path) -> tuple[str, list[str]]:
+def _fingerprint(path: Path) -> tuple[str, list[str]]:
+    """A hash of the file, and the names in its folder."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest(), sorted(os.listdir(path.parent))
 
 
-def _outside(path: Path) -> tuple[object, ...]:
-    """The person's file as seen from outside; hashing it could take minutes."""
-    found = path.stat()
+def _file_status(path: Path) -> tuple[object, ...]:
+    """Size, time and inode of the person's file, and the names beside it that begin like it;
+    hashing it could take minutes."""
+    status = path.stat()
     beside = sorted(name for name in os.listdir(path.parent) if name.startswith(path.name))
-    return found.st_size, found.st_mtime_ns, found.st_ino, beside
+    return status.st_size, status.st_mtime_ns, status.st_ino, beside
 
 
 def _attacks(database: Database) -> list[str]:
@@ -163,13 +163,15 @@ def _refused(database: Database, attacks: list[str]) -> Check:
 
 def _read_only(path: Path, attacks: list[str]) -> Check:
     """The read-only connection alone; some statements run, and must change nothing."""
-    before = _inside(path)
+    before = _fingerprint(path)
     harmed = []
     for sql in attacks:
-        with contextlib.closing(connect(path.as_uri() + "?mode=ro")) as connection:
-            with contextlib.suppress(sqlite3.Error, sqlite3.Warning):
-                connection.execute(sql)
-        if _inside(path) != before:
+        with (
+            contextlib.closing(connect(path.as_uri() + "?mode=ro")) as connection,
+            contextlib.suppress(sqlite3.Error, sqlite3.Warning),
+        ):
+            connection.execute(sql)
+        if _fingerprint(path) != before:
             harmed.append(sql)
     return _verdict("Read-only connection, alone", attacks, harmed)
 
@@ -179,7 +181,7 @@ def _authorizer(path: Path, attacks: list[str]) -> Check:
     passed = []
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.set_authorizer(
-            lambda *told: sqlite3.SQLITE_OK if is_allowed(*told[:3]) else sqlite3.SQLITE_DENY
+            lambda *action: sqlite3.SQLITE_OK if is_allowed(*action[:3]) else sqlite3.SQLITE_DENY
         )
         for sql in attacks:
             with contextlib.suppress(sqlite3.Error, sqlite3.Warning):
@@ -201,33 +203,29 @@ def _verdict(name: str, attacks: list[str], passed: list[str]) -> Check:
 _ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT "
 
 
-@contextlib.contextmanager
-def _stopped(seen: dict[str, object]) -> Iterator[None]:
-    started = time.perf_counter()
+def _endless_query(
+    database: Database, seconds: float, should_stop: ShouldStop | None = None
+) -> tuple[str, float]:
+    """What stopped an endless query with this time limit, and the seconds that it ran."""
+    reason, started = "", time.perf_counter()
     try:
-        yield
+        database._run(_ENDLESS + "max(x) FROM n", Limits(seconds=seconds), should_stop)
     except QueryStopped as error:
-        seen["reason"] = error.reason
-    seen["seconds"] = time.perf_counter() - started
+        reason = error.reason
+    return reason, time.perf_counter() - started
 
 
 def _time_limit(database: Database) -> Check:
-    seen: dict[str, object] = {"reason": "not stopped"}
-    with _stopped(seen):
-        database._run(_ENDLESS + "max(x) FROM n", Limits(seconds=0.5))
-    ok = seen["reason"] == "time" and seen["seconds"] < 3
-    return Check("Time limit", ok, f"an endless query ended after {seen['seconds']:.2f} of 0.5 s")
+    reason, seconds = _endless_query(database, 0.5)
+    ok = reason == "time" and seconds < 3
+    return Check("Time limit", ok, f"an endless query ended after {seconds:.2f} of 0.5 s")
 
 
 def _cancel(database: Database) -> Check:
-    seen: dict[str, object] = {"reason": "not stopped"}
     asked = time.monotonic() + 0.2
-    with _stopped(seen):
-        database._run(
-            _ENDLESS + "max(x) FROM n", Limits(seconds=5), lambda: time.monotonic() > asked
-        )
-    ok = seen["reason"] == "cancelled" and seen["seconds"] < 3
-    return Check("Cancel", ok, f"took {max(0.0, seen['seconds'] - 0.2) * 1000:.0f} ms")
+    reason, seconds = _endless_query(database, 5, lambda: time.monotonic() > asked)
+    ok = reason == "cancelled" and seconds < 3
+    return Check("Cancel", ok, f"took {max(0.0, seconds - 0.2) * 1000:.0f} ms")
 
 
 def _values(database: Database) -> Check:

@@ -34,26 +34,24 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from t2sql_tui.core.errors import T2SQLError
-from t2sql_tui.core.types import QueryResult, ShouldStop
+from t2sql_tui.core.types import OnProgress, QueryResult, ShouldStop
 
-OnProgress = Callable[[int, int], None]  # rows written, rows in all
-
-_EVERY = 1_000  # rows between two reports of progress
-_ROW_GROUP = 20_000  # rows of Parquet that are in memory as Arrow at a time
+_PROGRESS_ROWS = 1_000  # rows between two reports of progress
+_PARQUET_ROWS = 20_000  # rows of Parquet that are in memory as Arrow at a time
 
 XLSX_ROWS = 1_048_576  # Excel's own limits, the header row included
 XLSX_COLUMNS = 16_384
 XLSX_TEXT = 32_767  # UTF-16 units in a cell
-_EXACT = 2**53  # integers up to here are exact as a double
+_EXACT_INTEGER = 2**53  # integers up to here are exact as a double
 
 
 class ExportCancelled(T2SQLError):
-    """`should_stop` said so; nothing was written."""
+    """The export ended because `should_stop` said so; nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format. `text` says whether it can go to a text stream, as `write()` does."""
+    """One format. One that is `text` can be written to a text stream, as by `write()`."""
 
     title: str
     suffix: str
@@ -73,7 +71,7 @@ class _Job:
     def rows(self) -> Iterator[tuple[Any, ...]]:
         total = len(self.result.rows)
         for done, row in enumerate(self.result.rows):
-            if done % _EVERY == 0:
+            if done % _PROGRESS_ROWS == 0:
                 self.pause(done, total)
             yield row
         self.pause(total, total)
@@ -103,9 +101,9 @@ def export(
     ExportCancelled; T2SQLError where `path` exists and `overwrite` is false, is a SQLite
     database, cannot be written, or the format or one of its limits stands in the way.
     """
-    chosen = _find(format)
+    chosen = _format_of(format)
     path = Path(path).expanduser().resolve()
-    _may_write(path, overwrite)
+    _require_writable(path, overwrite)
     job = _Job(result, table_name, on_progress, should_stop)
     try:
         with tempfile.TemporaryDirectory(prefix=".t2sql-export-", dir=path.parent) as scratch:
@@ -118,7 +116,7 @@ def export(
             with open(unfinished, "rb+") as file:
                 os.fsync(file.fileno())  # a full disk may only show here
             size = unfinished.stat().st_size
-            _may_write(path, overwrite)
+            _require_writable(path, overwrite)
             os.replace(unfinished, path)
     except OSError as error:
         raise _cannot_write(path, error) from error
@@ -138,13 +136,14 @@ def write(
 
     Raises: T2SQLError where the format is not text; OSError as the stream does.
     """
-    chosen = _find(format)
+    chosen = _format_of(format)
     if not chosen.text:
         raise T2SQLError(f"{chosen.title} is not text.", "Write it to a file instead.")
     chosen.write(_Job(result, table_name, on_progress, should_stop), stream)
 
 
-def _find(name: str) -> Format:
+def _format_of(name: str) -> Format:
+    """The format of that name. Raises: T2SQLError for an unknown one."""
     if name in FORMATS:
         return FORMATS[name]
     near = difflib.get_close_matches(name.lower(), FORMATS, n=1)
@@ -152,7 +151,8 @@ def _find(name: str) -> Format:
     raise T2SQLError(f'There is no export format "{name}".', hint)
 
 
-def _may_write(path: Path, overwrite: bool) -> None:
+def _require_writable(path: Path, overwrite: bool) -> None:
+    """Raise T2SQLError where `path` must not be written."""
     try:
         if not path.exists():
             return
@@ -197,8 +197,8 @@ def _unique(columns: tuple[str, ...]) -> list[str]:
     taken = {name.casefold() for name in columns}
     seen: set[str] = set()
     names = []
-    for place, column in enumerate(columns, start=1):
-        name = column = _text(column) or f"column_{place}"
+    for number, column in enumerate(columns, start=1):
+        name = column = _text(column) or f"column_{number}"
         if name.casefold() in seen:
             numbered = (f"{column}_{n}" for n in range(2, len(columns) + 2))
             name = next(n for n in numbered if n.casefold() not in taken)
@@ -212,15 +212,16 @@ def _kinds(result: QueryResult) -> list[set[type]]:
     """For each column, the Python types of its values other than NULL."""
     kinds: list[set[type]] = [set() for _ in result.columns]
     for row in result.rows:
-        for seen, value in zip(kinds, row, strict=True):
-            seen.add(type(value))
-    return [seen - {type(None)} for seen in kinds]
+        for column_kinds, value in zip(kinds, row, strict=True):
+            column_kinds.add(type(value))
+    return [column_kinds - {type(None)} for column_kinds in kinds]
 
 
 # --- text formats -----------------------------------------------------------------
 
 
 def _separated(separator: str) -> Callable[[_Job, TextIO], None]:
+    """A writer of CSV with this separator."""
     special = re.compile(f'["\r\n{separator}]|^[ \t]|[ \t]$|^$')
 
     def field(value: Any) -> str:
@@ -339,7 +340,7 @@ def _parquet(job: _Job, path: Path) -> None:
     )
     rows = job.rows()
     with parquet.ParquetWriter(path, schema) as writer:
-        while group := list(islice(rows, _ROW_GROUP)):
+        while group := list(islice(rows, _PARQUET_ROWS)):
             arrays = [
                 pa.array([None if v is None else convert(v) for v in values], field.type)
                 for values, (_, convert), field in zip(
@@ -358,10 +359,13 @@ def _arrow(kinds: set[type], values: Iterator[Any]) -> tuple[str, Callable[[Any]
         kind = next(iter(kinds))
         return kind.__name__, kind
     if kinds == {int, float} and all(
-        abs(value) <= _EXACT for value in values if isinstance(value, int)
+        abs(value) <= _EXACT_INTEGER for value in values if isinstance(value, int)
     ):
         return "float", float
     return "str", _text
+
+
+_INSTEAD_OF_XLSX = "Export as CSV or Parquet, or narrow the query."
 
 
 def _xlsx(job: _Job, path: Path) -> None:
@@ -372,59 +376,67 @@ def _xlsx(job: _Job, path: Path) -> None:
         raise _missing("XLSX", "xlsxwriter") from error
 
     result = job.result
-    instead = "Export as CSV or Parquet, or narrow the query."
-    if len(result.rows) >= XLSX_ROWS or len(result.columns) > XLSX_COLUMNS:
-        raise T2SQLError(
-            f"A sheet holds {XLSX_ROWS - 1:,} rows under its header and {XLSX_COLUMNS:,} columns; "
-            f"this result has {len(result.rows):,} and {len(result.columns):,}.",
-            instead,
-        )
+    _require_sheet_size(result)
     # Constant memory: rows go to a temporary file as they come, in order.
     book = xlsxwriter.Workbook(path, {"constant_memory": True, "tmpdir": str(path.parent)})
     bold = book.add_format({"bold": True})
     sheet = book.add_worksheet(re.sub(r"[\[\]:*?/\\]|^'|'$", "_", _text(job.table_name))[:31])
     sheet.freeze_panes(1, 0)
-
-    def put(row: int, column: int, value: Any, *style: Any) -> None:
-        if value is None:
-            return
-        number = isinstance(value, int | float) and math.isfinite(value)
-        if number and (isinstance(value, float) or abs(value) <= _EXACT):
-            sheet.write_number(row, column, value)
-            return
-        text = _text(value)
-        if len(text) > XLSX_TEXT or len(text.encode("utf-16-le")) > 2 * XLSX_TEXT:
-            raise T2SQLError(
-                f"Row {row:,} has {len(text):,} characters in {result.columns[column]}; "
-                f"a cell holds {XLSX_TEXT:,}.",
-                instead,
-            )
-        if text.startswith("<r>") and text.endswith("</r>"):
-            # xlsxwriter takes this for markup of its own and would write it unescaped.
-            sheet.write_rich_string(row, column, text[:1], text[1:2], text[2:])
-        else:
-            sheet.write_string(row, column, text, *style)
-
-    for n, width in enumerate(_widths(result)):
-        sheet.set_column(n, n, width)
-    for n, name in enumerate(result.columns):
-        put(0, n, name, bold)
+    for column, width in enumerate(_widths(result)):
+        sheet.set_column(column, column, width)
+    for column, name in enumerate(result.columns):
+        _write_cell(sheet, 0, column, name, result.columns, bold)
     try:
-        for n, row in enumerate(job.rows(), start=1):
+        for number, row in enumerate(job.rows(), start=1):
             for column, value in enumerate(row):
-                put(n, column, value)
+                _write_cell(sheet, number, column, value, result.columns)
         sheet.autofilter(0, 0, len(result.rows), len(result.columns) - 1)
         book.close()
     except XlsxWriterException as error:
         cause = error.args[0] if error.args else error
-        raise (cause if isinstance(cause, OSError) else T2SQLError(str(error), instead)) from error
+        if isinstance(cause, OSError):
+            raise cause from error
+        raise T2SQLError(str(error), _INSTEAD_OF_XLSX) from error
+
+
+def _require_sheet_size(result: QueryResult) -> None:
+    if len(result.rows) >= XLSX_ROWS or len(result.columns) > XLSX_COLUMNS:
+        raise T2SQLError(
+            f"A sheet holds {XLSX_ROWS - 1:,} rows under its header and {XLSX_COLUMNS:,} columns; "
+            f"this result has {len(result.rows):,} and {len(result.columns):,}.",
+            _INSTEAD_OF_XLSX,
+        )
+
+
+def _write_cell(
+    sheet: Any, row: int, column: int, value: Any, names: tuple[str, ...], *style: Any
+) -> None:
+    """Write one value to an xlsxwriter sheet; `names` are those of the columns, for messages."""
+    if value is None:
+        return
+    number = isinstance(value, int | float) and math.isfinite(value)
+    if number and (isinstance(value, float) or abs(value) <= _EXACT_INTEGER):
+        sheet.write_number(row, column, value)
+        return
+    text = _text(value)
+    if len(text) > XLSX_TEXT or len(text.encode("utf-16-le")) > 2 * XLSX_TEXT:
+        raise T2SQLError(
+            f"Row {row:,} has {len(text):,} characters in {names[column]}; "
+            f"a cell holds {XLSX_TEXT:,}.",
+            _INSTEAD_OF_XLSX,
+        )
+    if text.startswith("<r>") and text.endswith("</r>"):
+        # xlsxwriter takes this for markup of its own and would write it unescaped.
+        sheet.write_rich_string(row, column, text[:1], text[1:2], text[2:])
+    else:
+        sheet.write_string(row, column, text, *style)
 
 
 def _widths(result: QueryResult) -> list[int]:
     """For each column, a width in characters that shows most of its first hundred values."""
-    shown = [result.columns, *result.rows[:100]]
+    rows = [result.columns, *result.rows[:100]]
     return [
-        min(60, 2 + max(len(_text(row[n])[:60]) for row in shown if row[n] is not None))
+        min(60, 2 + max(len(_text(row[n])[:60]) for row in rows if row[n] is not None))
         for n in range(len(result.columns))
     ]
 

@@ -1,7 +1,7 @@
 """The folders in which the program keeps its files. Nothing here makes a folder.
 
-The system's own places (XDG on Linux), by platformdirs; three environment variables override them:
-T2SQL_MODELS, T2SQL_CACHE (of benchmarks and trainer alone) and T2SQL_DATA (see benchmarks/suites.py).
+They are the system's own (XDG on Linux), by platformdirs. Environment variables name others:
+T2SQL_MODELS, T2SQL_CACHE (for benchmarks and trainer) and T2SQL_DATA (see benchmarks/suites.py).
 """
 
 from __future__ import annotations

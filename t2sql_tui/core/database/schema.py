@@ -161,20 +161,20 @@ def _foreign_key(
     target = by_name.get(parts[0][0].lower())
     if target is None:
         return None
-    columns = [_stored(table, column) for _, column, _ in parts]
+    columns = _as_stored(table, [column for _, column, _ in parts])
     if all(column is None for _, _, column in parts):  # REFERENCES t: its primary key
-        ref_columns: list[str | None] = list(_primary_key(target))
+        ref_columns = _primary_key(target)
     else:
-        ref_columns = [_stored(target, column) for _, _, column in parts]
-    if len(columns) != len(ref_columns) or None in columns or None in ref_columns:
+        ref_columns = _as_stored(target, [column for _, _, column in parts])
+    if len(columns) != len(ref_columns) or len(columns) != len(parts):
         return None
-    return ForeignKey(tuple(columns), target.name, tuple(ref_columns))  # type: ignore[arg-type]
+    return ForeignKey(columns, target.name, ref_columns)
 
 
-def _stored(table: Table, name: str | None) -> str | None:
-    """The column of that name, spelled as stored."""
-    wanted = (name or "").lower()
-    return next((c.name for c in table.columns if c.name.lower() == wanted), None)
+def _as_stored(table: Table, names: Iterable[str | None]) -> tuple[str, ...]:
+    """The columns of these names, spelled as stored; those that do not exist are left out."""
+    stored = {column.name.lower(): column.name for column in reversed(table.columns)}
+    return tuple(stored[key] for name in names if (key := (name or "").lower()) in stored)
 
 
 def _primary_key(table: Table) -> tuple[str, ...]:
@@ -190,7 +190,22 @@ def _with_inferred_keys(tables: list[Table]) -> list[Table]:
     `customers.id`); types must agree. Columns with a declared key, and a table's own
     single primary key, never get one.
     """
-    owners: dict[str, list[tuple[Table, Column]]] = defaultdict(list)
+    owners = _owners_of_names(tables)
+    found = []
+    for table in tables:
+        inferred = list(_inferred_keys(table, owners)) if table.kind == "table" else []
+        if inferred:
+            table = dataclasses.replace(table, foreign_keys=(*table.foreign_keys, *inferred))
+        found.append(table)
+    return found
+
+
+_Owners = dict[str, list[tuple[Table, Column]]]
+
+
+def _owners_of_names(tables: list[Table]) -> _Owners:
+    """The tables, with their keys, that a column of each name (in lower case) may point at."""
+    owners: _Owners = defaultdict(list)
     for table in tables:
         key = [c for c in table.columns if c.primary_key]
         if table.kind != "table" or len(key) != 1:
@@ -201,24 +216,19 @@ def _with_inferred_keys(tables: list[Table]) -> list[Table]:
             for singular in possible_singulars(table.name.lower()):
                 owners[f"{singular}_id"].append((table, key[0]))
                 owners[f"{singular}id"].append((table, key[0]))
-    found = []
-    for table in tables:
-        taken = {name.lower() for key in table.foreign_keys for name in key.columns}
-        own = _primary_key(table)
-        inferred = []
-        for column in table.columns if table.kind == "table" else ():
-            targets = owners.get(column.name.lower(), [])
-            if column.name.lower() in taken or own == (column.name,) or len(targets) != 1:
-                continue
-            target, key = targets[0]
-            if target is not table and affinity(column.type) == affinity(key.type):
-                inferred.append(ForeignKey((column.name,), target.name, (key.name,), True))
-        found.append(
-            dataclasses.replace(table, foreign_keys=(*table.foreign_keys, *inferred))
-            if inferred
-            else table
-        )
-    return found
+    return owners
+
+
+def _inferred_keys(table: Table, owners: _Owners) -> Iterator[ForeignKey]:
+    declared = {name.lower() for key in table.foreign_keys for name in key.columns}
+    own = _primary_key(table)
+    for column in table.columns:
+        targets = owners.get(column.name.lower(), [])
+        if column.name.lower() in declared or own == (column.name,) or len(targets) != 1:
+            continue
+        target, key = targets[0]
+        if target is not table and affinity(column.type) == affinity(key.type):
+            yield ForeignKey((column.name,), target.name, (key.name,), inferred=True)
 
 
 def affinity(declared: str) -> str:
@@ -269,7 +279,8 @@ def _with_table_samples(
         return table
     try:
         cells = zip(*_first_rows(connection, table, visible, rows), strict=True)
-        samples = {c.name: _most_frequent(values) for c, values in zip(visible, cells)}
+        # An empty table gives no cells for its columns.
+        samples = {c.name: _most_frequent(v) for c, v in zip(visible, cells, strict=False)}
     except sqlite3.Error:
         # A value too long to read, a generated column that fails, a damaged page: each
         # column for itself, up to where it fails.
