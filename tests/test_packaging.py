@@ -71,7 +71,10 @@ def test_every_data_file_is_in_the_wheel(wheel):
 
 def test_the_installed_program_finds_its_models(wheel, tmp_path):
     wheel.extractall(tmp_path)
-    code = "from t2sql_tui.core.models import catalog; print(catalog.__file__, *catalog.load_catalog())"
+    code = (
+        "from t2sql_tui.core.models import catalog\n"
+        "print(catalog.__file__, *catalog.load_catalog())"
+    )
     said = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
     ).stdout.split()
