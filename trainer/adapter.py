@@ -10,7 +10,6 @@ from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.adapter_info import read_adapter_info
 from trainer.base import find_base, first_line
 from trainer.config import Config
-from trainer.fused_lora import fuse
 
 _ATTENTION_LAYERS = {"q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj"}
 
@@ -24,7 +23,9 @@ def add_adapter(model: Any, config: Config) -> Any:
     """
     if config.method == "full":
         return model
-    from peft import LoraConfig, get_peft_model  # takes seconds to import
+    from peft import LoraConfig, get_peft_model  # takes seconds to import, as torch does
+
+    from trainer.fused_lora import fuse
 
     try:
         adapted = get_peft_model(

@@ -1,4 +1,5 @@
-"""One configuration. A field's name is its flag and its TOML key, its docstring its help text."""
+"""The configuration of a run. A field's name is its flag and its TOML key, its docstring its help
+text."""
 
 from __future__ import annotations
 
@@ -18,14 +19,14 @@ from t2sql_tui.core.errors import T2SQLError
 
 
 class ConfigError(T2SQLError):
-    """A recipe or a flag that is wrong."""
+    """A recipe or an option with an unknown name or an impossible value."""
 
     exit_code = 2
 
 
 def _of(group: str, default: Any) -> Any:
-    """A field of the group `data` (what the examples are), `model` (what they train) or
-    `run` (where and how often; changes neither losses nor weights)."""
+    """A field of a group: `data` (decides the examples), `model` (decides losses and weights) or
+    `run` (decides neither)."""
     return field(default=default, metadata={"group": group})
 
 
@@ -34,7 +35,7 @@ class Config:
     """The options of a training run. `field_docs` reads the help texts below the fields."""
 
     base: str = _of("model", "qwen2.5-coder-0.5b")
-    """Base model: a name of `t2sql-tui models list`, a .gguf file (dequantised once), or a
+    """Base model: a name in `t2sql-tui models list`, a .gguf file (dequantised once), or a
     transformers folder or hub id."""
 
     chat_format: str = _of("data", "")
@@ -116,7 +117,8 @@ class Config:
     """Rank of the adapters."""
 
     alpha: int = _of("model", 64)
-    """Scale of the adapters: their output is multiplied by alpha / rank (or / sqrt(rank))."""
+    """Scale of the adapters: their output is multiplied by alpha / rank, or alpha / sqrt(rank) with
+    --rslora."""
 
     dropout: float = _of("model", 0.0)
     """Dropout probability of the input of the adapters."""
@@ -179,7 +181,7 @@ class Config:
     """Use this program's LoRA kernel, which does not cast activations or keep them twice."""
 
     seed: int = _of("model", 0)
-    """Seed of the data order, the initial adapter and the dropout."""
+    """Seed of the order of the data, the initial adapter and the dropout."""
 
     eval_every: int = _of("model", 50)
     """Number of steps between measurements; the end is always measured; 0 measures only the
@@ -214,14 +216,16 @@ class Config:
     """Number of CPU threads; 0 means one for each core this process may use."""
 
     def data_key(self, chat_format: str) -> str:
-        """What tells one data artefact from another: 16 hex digits over the data fields."""
+        """16 hex digits over the fields of the group `data`, which identify a data artefact."""
         chosen = {f.name: getattr(self, f.name) for f in fields(self) if _group(f) == "data"}
         chosen |= {"chat_format": chat_format}
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
 
     def differences(self, other: dict[str, Any]) -> list[str]:
-        """Names of the fields, other than those of the run, in which a config saved as a
-        dictionary differs from this one. A run that differs in none gives the same losses."""
+        """Names of the fields in which a config saved as a dictionary differs from this one.
+
+        Fields of the group `run` do not count: without a difference, losses are the same.
+        """
         own = json.loads(json.dumps(asdict(self)))
         return [
             f.name
@@ -248,7 +252,7 @@ def _group(f: Field[Any]) -> str:
 
 @dataclass(frozen=True)
 class Option:
-    """A field as a command line needs it. `kind` is the scalar's type."""
+    """A field as a command line needs it: `kind` is the type of its value, or of its values."""
 
     name: str
     group: str
@@ -281,21 +285,21 @@ def options() -> dict[str, Option]:
 
 
 def coerce(name: str, value: Any, where: str) -> Any:
-    """`value` as field `name` holds it; a string is read as on a command line.
+    """`value` in the type of field `name`; a string is read as on a command line.
 
-    Raises: ConfigError for an unknown field, with the nearest known, or a wrong value.
+    Raises: ConfigError for an unknown field, with the nearest known one, or a wrong value.
     """
     known = options()
     if name not in known:
         near = get_close_matches(name, known, 1, 0.5)
         hint = f"Did you mean '{near[0]}'?" if near else "`trainer fit --help` lists the options."
-        raise ConfigError(f"{where} sets '{name}', which is no option.", hint)
+        raise ConfigError(f"{where} sets '{name}', which is not an option.", hint)
     option = known[name]
     if option.many:
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",") if part.strip()]
         if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
-            raise ConfigError(f"{where}: '{name}' must be a list of texts.", option.help)
+            raise ConfigError(f"{where}: '{name}' must be a list of strings.", option.help)
         return tuple(value)
     try:
         value = _scalar(option, value)
@@ -316,6 +320,7 @@ def coerce(name: str, value: Any, where: str) -> Any:
 
 
 def _scalar(option: Option, value: Any) -> Any:
+    """`value` in the type of the option. Raises: ValueError."""
     if option.kind is bool:
         if isinstance(value, str) and value.lower() in ("true", "false"):
             return value.lower() == "true"
@@ -334,10 +339,10 @@ def _scalar(option: Option, value: Any) -> Any:
 
 
 def load_config(recipe: Path | None, overrides: dict[str, Any] | None = None) -> Config:
-    """A recipe (TOML, keys as the fields) with `overrides` on top.
+    """The config of a recipe (TOML, keys are field names), with `overrides`.
 
-    Raises: ConfigError for a file that is missing or no TOML, an unknown key or a value of
-    the wrong kind.
+    Raises: ConfigError for a file that is missing or not TOML, an unknown key or a value of
+    the wrong type.
     """
     values: dict[str, Any] = {}
     if recipe is not None:
@@ -349,7 +354,7 @@ def load_config(recipe: Path | None, overrides: dict[str, Any] | None = None) ->
             raise ConfigError(f"There is no recipe {recipe}.", hint) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{recipe} is not TOML: {error}.") from None
-        # [sweep] is a grid over the fields; `trainer sweep` reads it.
+        # [sweep] is a grid over the fields, for `trainer sweep`.
         table.pop("sweep", None)
         values = {name: coerce(name, value, str(recipe)) for name, value in table.items()}
     for name, value in (overrides or {}).items():
@@ -361,10 +366,7 @@ def load_config(recipe: Path | None, overrides: dict[str, Any] | None = None) ->
 
 
 def load_grid(recipe: Path) -> dict[str, list[Any]]:
-    """The recipe's [sweep] table: field name to the values it shall take.
-
-    Raises: ConfigError.
-    """
+    """The recipe's [sweep] table: the values to try for each field. Raises: ConfigError."""
     table = tomllib.loads(recipe.read_text(encoding="utf-8")).get("sweep", {})
     return {name: _grid_values(name, values, f"{recipe} [sweep]") for name, values in table.items()}
 
@@ -393,27 +395,30 @@ def _grid_values(name: str, values: Any, where: str) -> list[Any]:
 
 
 def recipes() -> list[Path]:
-    """The recipes that come with the program."""
+    """The recipes that are included in the program."""
     return sorted((Path(__file__).parent / "recipes").glob("*.toml"))
 
 
+_AT_LEAST_ONE = (
+    "rank",
+    "alpha",
+    "row_tokens",
+    "group_questions",
+    "rows_per_step",
+    "max_tokens",
+    "repeat_hard",
+    "repeat_extra",
+    "repeat_set_operations",
+    "eval_questions",
+    "eval_tokens",
+    "eval_batch",
+    "save_every",
+    "keep",
+)
+
+
 def _checked(config: Config) -> Config:
-    for name in (
-        "rank",
-        "alpha",
-        "row_tokens",
-        "group_questions",
-        "rows_per_step",
-        "max_tokens",
-        "repeat_hard",
-        "repeat_extra",
-        "repeat_set_operations",
-        "eval_questions",
-        "eval_tokens",
-        "eval_batch",
-        "save_every",
-        "keep",
-    ):
+    for name in _AT_LEAST_ONE:
         if getattr(config, name) < 1:
             raise ConfigError(f"'{name}' must be at least 1.", options()[name].help)
     if not config.epochs and not config.max_steps:

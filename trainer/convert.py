@@ -1,11 +1,10 @@
-"""A transformers folder -> one GGUF file, without llama.cpp's conversion script.
+"""A transformers folder becomes one GGUF file, without llama.cpp's conversion script.
 
-Needed for two things: a base model whose weights came from a hub, and full fine-tuning. The
-script of llama.cpp is in no package and wants an older transformers, so the five kinds of
-model that the recipes use are converted here. Whatever else a file must hold (tokenizer,
-hyper-parameters) is taken over from the base's GGUF where there is one, and otherwise
-written from `config.json` and `tokenizer.json`; the tokenizer is then proven, not trusted:
-llama.cpp must cut some texts into the same ids as `tokenizers` does.
+Needed for a base model whose weights came from a hub, and after full fine-tuning. The script of
+llama.cpp is in no package and needs an older transformers, so the types of model that the recipes
+use are converted here. The tokenizer and the hyper-parameters are copied from the base's GGUF file
+if there is one, and otherwise written from `config.json` and `tokenizer.json`; then the tokenizer
+is tested: llama.cpp must cut some texts into the same ids as `tokenizers` does.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ MODEL_TYPES = {
 
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = 1, 2, 3, 4, 5, 6  # llama_token_type
 
-# How llama.cpp names the splitting before BPE, by a piece of the pattern in tokenizer.json
-# (llama.cpp, convert_hf_to_gguf_update.py). The digits tell these apart.
+# llama.cpp's name of the splitting before BPE, by a part of the pattern in tokenizer.json
+# (llama.cpp, convert_hf_to_gguf_update.py). These differ in how they split digits.
 _SPLITS = ((r"\p{N}{1,3}", "llama-bpe"), (r"|\p{N}|", "qwen2"), ('"Digits"', "smollm"))
 
 _SAMPLES = (
@@ -61,9 +60,9 @@ def convert(
 ) -> Path:
     """Writes the model in `folder` (config.json, *.safetensors) to `out`, and returns it.
 
-    `base_gguf` is the file that the model was fine-tuned from, if it was: all but the weights
-    comes from it. Raises: ModelError when the architecture, its rope scaling or its
-    tokenizer is of a kind that is not known to come out right.
+    `base_gguf` is the file that the model was fine-tuned from, if there is one: everything but
+    the weights is copied from it.
+    Raises: ModelError for an architecture, a rope scaling or a tokenizer that is not supported.
     """
     check_quantisation(quantisation)
     config = _config(folder)
@@ -72,17 +71,8 @@ def convert(
         values, extra = dict(base.values), dict(base.tensors)
         layout = Layout.of(base)
     else:
-        heads = config.num_attention_heads
-        layout = Layout(
-            MODEL_TYPES[config.model_type],
-            config.num_hidden_layers,
-            heads,
-            config.num_key_value_heads or heads,
-        )
-        values, extra = _hyper_parameters(config, layout.architecture), _rope_factors(config)
-        values |= tokenizer_values(folder, config.vocab_size)
-        values["general.name"] = encode(folder.name)
-        check_tokenizer(folder, values)
+        layout = _layout(config)
+        values, extra = _values(folder, config, layout.architecture), _rope_factors(config)
     texts = {**(metadata or {}), "t2sql.quantisation": quantisation}
     values |= {key: encode(text) for key, text in texts.items() if text}
     vocabulary = extra["token_embd.weight"].shape[0] if base_gguf else config.vocab_size
@@ -99,8 +89,27 @@ def convert(
     return out
 
 
+def _layout(config: Any) -> Layout:
+    heads = config.num_attention_heads
+    return Layout(
+        MODEL_TYPES[config.model_type],
+        config.num_hidden_layers,
+        heads,
+        config.num_key_value_heads or heads,
+    )
+
+
+def _values(folder: Path, config: Any, architecture: str) -> dict[str, bytes]:
+    """Hyper-parameters and tokenizer under GGUF's keys, checked against `tokenizers`."""
+    values = _hyper_parameters(config, architecture)
+    values |= tokenizer_values(folder, config.vocab_size)
+    values["general.name"] = encode(folder.name)
+    check_tokenizer(folder, values)
+    return values
+
+
 def _config(folder: Path) -> Any:
-    """transformers' text config, which fills in what a config.json leaves to defaults."""
+    """transformers' text config, which has defaults for what a config.json leaves out."""
     if not (folder / "config.json").exists():
         raise ModelError(
             f"{folder} is not a model: config.json is missing",
@@ -140,7 +149,7 @@ def _tensor(
 
     name = layout.name(parameter)
     if name in ("token_embd.weight", "output.weight"):
-        stored = stored[:vocabulary]  # rows beyond the tokenizer's pad to a round number
+        stored = stored[:vocabulary]  # without the rows that pad it to a round number
     # Norms and biases stay in F32, as llama.cpp wants them.
     wide = stored.ndim == 1
     return Tensor(
@@ -152,7 +161,7 @@ def _tensor(
 
 
 def _rope_factors(config: Any) -> dict[str, Tensor]:
-    """Factors of the rotary frequencies, which llama.cpp wants as tensors."""
+    """Factors of the rotary frequencies, which llama.cpp reads as tensors."""
     import gguf
     import numpy as np
 
@@ -168,10 +177,11 @@ def _rope_factors(config: Any) -> dict[str, Tensor]:
     elif rope["rope_type"] == "longrope":
         factors["rope_factors_long.weight"] = np.array(rope["long_factor"])
         factors["rope_factors_short.weight"] = np.array(rope["short_factor"])
-    return {
-        name: Tensor(name, array.shape, gguf.GGMLQuantizationType.F32, lambda a=array: a)
-        for name, array in factors.items()
-    }
+
+    def tensor(name: str, array: np.ndarray) -> Tensor:
+        return Tensor(name, array.shape, gguf.GGMLQuantizationType.F32, lambda: array)
+
+    return {name: tensor(name, array) for name, array in factors.items()}
 
 
 # --- hyper-parameters -------------------------------------------------------------
@@ -221,21 +231,22 @@ def _hyper_parameters(config: Any, architecture: str) -> dict[str, bytes]:
 
 
 def _gemma3(config: Any, head: int) -> dict[str, Any]:
-    """Blocks that see a window have rotary frequencies of their own; every n-th sees all."""
+    """Gemma 3's layers: those with a sliding window have their own rotary frequencies, and every
+    n-th attends to everything."""
     kinds = config.layer_types
     period = kinds.index("full_attention") + 1 if "full_attention" in kinds else len(kinds) + 1
-    as_usual = {  # what llama.cpp has built in rather than reads from the file
+    as_usual = {  # built into llama.cpp, not read from the file
         "query_pre_attn_scalar": config.query_pre_attn_scalar == head,
         "final_logit_softcapping": not config.final_logit_softcapping,
         "layer_types": all(
-            (kind == "full_attention") == (place % period == 0)
-            for place, kind in enumerate(kinds, start=1)
+            (kind == "full_attention") == (number % period == 0)
+            for number, kind in enumerate(kinds, start=1)
         ),
     }
     for name, usual in as_usual.items():
         if not usual:
             raise ModelError(
-                f"This Gemma 3's {name} is not one that llama.cpp can run",
+                f"llama.cpp cannot run this Gemma 3's {name}",
                 "Keep the adapter unmerged and run it with transformers.",
             )
     sliding = config.rope_parameters.get("sliding_attention", {}).get("rope_theta", 10000.0)
@@ -283,7 +294,7 @@ def tokenizer_values(folder: Path, vocabulary: int) -> dict[str, bytes]:
     tokenizer = json.loads(path.read_text(encoding="utf-8"))
     model = tokenizer["model"]
     if model["type"] != "BPE":
-        raise ModelError(f"A {model['type']} tokenizer cannot be exported", "BPE alone can.")
+        raise ModelError(f"A {model['type']} tokenizer cannot be exported", "Only BPE can.")
     tokens, types = _tokens(tokenizer, vocabulary)
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
     values: dict[str, Any] = {"tokens": tokens, "token_type": types}
@@ -352,7 +363,7 @@ def _special_tokens(folder: Path, ids: Mapping[str, int]) -> dict[str, Any]:
     for short, long in names.items():
         token = config.get(f"{short}_token")
         token = token.get("content") if isinstance(token, dict) else token
-        if token in ids:
+        if isinstance(token, str) and token in ids:
             values[f"{long}_token_id"] = ids[token]
     return values
 
@@ -368,9 +379,9 @@ def _chat_template(folder: Path) -> str:
 
 
 def check_tokenizer(folder: Path, values: Mapping[str, bytes]) -> None:
-    """Raises: ModelError when a GGUF file with these `values` would cut a text into other ids
-    than `tokenizers` does with the folder's tokenizer.json."""
-    from llama_cpp import Llama
+    """Raises: ModelError if llama.cpp, with these `values`, would cut a text into other ids than
+    `tokenizers` does with the folder's tokenizer.json."""
+    from llama_cpp import Llama  # takes 0.5 s to import
     from tokenizers import Tokenizer
 
     reference = Tokenizer.from_file(str(folder / "tokenizer.json"))

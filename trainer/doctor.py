@@ -1,4 +1,4 @@
-"""Does everything that a recipe needs work on this machine? A small run, looked at closely."""
+"""Checks that everything a recipe needs works on this machine: a small run, inspected."""
 
 from __future__ import annotations
 
@@ -6,31 +6,75 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from trainer import packing
 from trainer.adapter import add_adapter
-from trainer.base import find_base, load_model, load_tokenizer
+from trainer.base import Base, find_base, load_model, load_tokenizer
 from trainer.config import Config
 from trainer.data import prepare
 from trainer.devices import autocast, peak_memory_gib, set_threads, to_device
 from trainer.fit import fit
 from trainer.measure import tokenize
 from trainer.outputs import checkpoints
-from trainer.run_log import read_log
+from trainer.run_log import FILE, read_log, steps
 
 STEPS = 20
 EXAMPLES = 20
 
 
+class Checks:
+    """Runs checks one after the other and reports each in a line."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.passed = True
+
+    @contextmanager
+    def check(self, name: str) -> Iterator[Callable[[bool, str], None]]:
+        """Times a check; call the yielded function once with its outcome and the details."""
+        started = time.monotonic()
+
+        def report(ok: bool, details: str) -> None:
+            self.passed = self.passed and ok
+            seconds = time.monotonic() - started
+            self.say(f"{'ok  ' if ok else 'FAIL'}  {name}: {details} ({seconds:.0f} s)")
+
+        yield report
+
+
 def doctor(config: Config, say: Callable[[str], None]) -> bool:
-    """Checks data, base, memory, learning, resuming and answers, one line each. True if all
-    is well. An error that a person can act on (T2SQLError) ends it."""
+    """Checks base, data, memory, learning, resuming and answers; whether all passed.
+
+    Each check is reported in one line. An error that a person can act on (T2SQLError) ends the
+    checks.
+    """
     set_threads(config)
-    small = replace(
+    small = _small(config)
+    checks = Checks(say)
+    with checks.check("base") as report:
+        base = find_base(small)
+        tokenizer = load_tokenizer(base)
+        report(True, f"{base.name}, chat format {base.chat_format}")
+    with checks.check("data") as report:
+        artefact = prepare(small, base, quiet=True)
+        rows = list(artefact.load()["train"])
+        report(True, f"{len(rows)} examples, {artefact.about['rejected']} left out")
+    with checks.check("memory") as report:
+        tokens, memory = _longest_row(config, base, tokenize(rows, tokenizer, base.end_marker))
+        report(True, f"a row of {tokens} tokens fits, the peak was {memory}")
+    with tempfile.TemporaryDirectory(prefix="trainer-doctor-") as folder:
+        _check_training(replace(small, out=f"{folder}/run"), checks)
+    return checks.passed
+
+
+def _small(config: Config) -> Config:
+    """The recipe, cut down to a run of a few minutes."""
+    return replace(
         config,
         max_examples=EXAMPLES,
         max_heldout=5,
@@ -45,63 +89,33 @@ def doctor(config: Config, say: Callable[[str], None]) -> bool:
         patience=0,
         warmup=0.1,
     )
-    healthy = True
 
-    def check(name: str, ok: bool, detail: str, since: float) -> None:
-        nonlocal healthy
-        healthy = healthy and ok
-        say(f"{'ok  ' if ok else 'FAIL'}  {name}: {detail} ({time.monotonic() - since:.0f} s)")
 
-    began = time.monotonic()
-    base = find_base(small)
-    tokenizer = load_tokenizer(base)
-    check("base", True, f"{base.name}, chat format {base.chat_format}", began)
-
-    began = time.monotonic()
-    artefact = prepare(small, base, quiet=True)
-    rows = list(artefact.load()["train"])
-    check("data", True, f"{len(rows)} examples, {artefact.about['rejected']} left out", began)
-
-    began = time.monotonic()
-    tokens, memory = _longest_row(config, base, tokenize(rows, tokenizer, base.end_marker))
-    check("memory", True, f"a row of {tokens} tokens fits, the peak was {memory}", began)
-
-    with tempfile.TemporaryDirectory(prefix="trainer-doctor-") as folder:
-        small = replace(small, out=f"{folder}/run")
-        began = time.monotonic()
-        fitted = fit(small, say=_nothing, quiet=True)
+def _check_training(config: Config, checks: Checks) -> None:
+    """Trains, resumes from the middle, and looks at losses and answers."""
+    with checks.check("learning") as report:
+        fitted = fit(config, say=_ignore, quiet=True)
         losses = _losses(fitted.folder)
         first, last = (sum(part) / 5 for part in (losses[:5], losses[-5:]))
-        check("learning", last < first, f"loss {first:.3f} at first, {last:.3f} at last", began)
-
-        began = time.monotonic()
+        report(last < first, f"loss {first:.3f} at first, {last:.3f} at last")
+    with checks.check("checkpoint") as report:
         shutil.rmtree(checkpoints(fitted.folder)[-1])
-        resumed = fit(small, resume=True, say=_nothing, quiet=True)
+        resumed = fit(config, resume=True, say=_ignore, quiet=True)
         same = _losses(resumed.folder) == losses
-        check(
-            "checkpoint",
-            same,
-            "resumed half-way with the same losses" if same else "resumed, but the losses differ",
-            began,
-        )
-
+        report(same, "resumed half-way with " + ("the same losses" if same else "other losses"))
+    with checks.check("answers") as report:
         answers = _answers(resumed.folder)
         valid = sum(answer["valid"] for answer in answers)
-        check(
-            "answers",
-            valid > 0,
-            f"{valid} of {len(answers)} are SQL that runs, such as {answers[0]['sql'][:70]!r}",
-            began,
-        )
-    return healthy
+        sql = answers[0]["sql"][:70]
+        report(valid > 0, f"{valid} of {len(answers)} are SQL that runs, such as {sql!r}")
 
 
-def _nothing(text: str) -> None:
-    """The runs inside are not to talk."""
+def _ignore(text: str) -> None:
+    """Takes the messages of the runs."""
 
 
-def _longest_row(config: Config, base, items: list[packing.Item]) -> tuple[int, str]:
-    """Forward and backward over a row as large as the recipe's; tokens and peak memory."""
+def _longest_row(config: Config, base: Base, items: list[packing.Item]) -> tuple[int, str]:
+    """Forward and backward pass over a row as large as the recipe's; tokens and peak memory."""
     item = max(items, key=len)
     room = max(config.row_tokens - len(item.prefix), config.row_tokens // 2)
     count = max(1, min(config.group_questions, room // len(item.segment)))
@@ -116,7 +130,7 @@ def _longest_row(config: Config, base, items: list[packing.Item]) -> tuple[int, 
 
 
 def _losses(folder: Path) -> list[float]:
-    return [row["loss"] for row in read_log(folder / "metrics.jsonl") if "loss" in row]
+    return [line["loss"] for line in steps(read_log(folder / FILE))]
 
 
 def _answers(folder: Path) -> list[dict[str, Any]]:

@@ -115,19 +115,26 @@ def _set_up(
     total = sum(p.numel() for p in model.parameters())
     say(f"{trainable:,} of {total:,} parameters are trained ({100 * trainable / total:.2f} %)")
     if processes.is_main_process and not checkpoint:
-        about = {
-            "base": asdict(base),
-            "data": str(artefact.folder.resolve()),
-            "prompt_version": config.prompt_version,
-            "trainable_parameters": trainable,
-            "parameters": total,
-            "steps": len(rows) // config.rows_per_step,
-            "provenance": provenance(),
-        }
-        write_run(folder, config, about)
+        steps = len(rows) // config.rows_per_step
+        write_run(folder, config, _about(base, artefact, config, trainable, total, steps))
     processes.wait_for_everyone()
     log = RunLog(folder, checkpoint, main=processes.is_main_process)
     return Run(folder, config, base, model, tokenizer, items, rows, sample, log, say, quiet)
+
+
+def _about(
+    base: Base, artefact: Artefact, config: Config, trainable: int, total: int, steps: int
+) -> dict[str, Any]:
+    """The content of run.json."""
+    return {
+        "base": asdict(base),
+        "data": str(artefact.folder.resolve()),
+        "prompt_version": config.prompt_version,
+        "trainable_parameters": trainable,
+        "parameters": total,
+        "steps": steps,
+        "provenance": provenance(),
+    }
 
 
 def _data_of_run(
@@ -228,6 +235,6 @@ def _closing_message(result: Fitted, log: RunLog) -> str:
     first = next((line for line in log.measurements if line["step"] == 0), None)
     before = f" (untuned: {first['execution_accuracy']:.3f})" if first else ""
     return (
-        f"Best at step {best['step']}: execution accuracy {best['execution_accuracy']:.3f}{before}, "
-        f"valid SQL {best['valid_sql']:.3f}. It is in {result.adapter}"
+        f"Best at step {best['step']}: execution accuracy {best['execution_accuracy']:.3f}"
+        f"{before}, valid SQL {best['valid_sql']:.3f}. It is in {result.adapter}"
     )

@@ -3,15 +3,19 @@
 PEFT widens a layer's input to float32, which autocast narrows again, and autograd keeps both.
 Here the input is kept once, whatever the number of layers that share it, and the adapter's part
 of each gradient is added in place. `trainer bench` measures what that saves.
+
+Imports torch and PEFT at the top, because its class extends torch's: import this module inside
+the function that needs it (4 s).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import torch
+import torch
+from peft.tuners.lora import Linear
+from torch.nn.functional import linear
 
 
 def fuse(model: Any) -> int:
@@ -19,8 +23,6 @@ def fuse(model: Any) -> int:
 
     Layers with dropout or a variant (DoRA) keep PEFT's.
     """
-    from peft.tuners.lora import Linear  # takes seconds to import
-
     layers: list[Any] = [
         module
         for module in model.modules()
@@ -36,14 +38,12 @@ def _dropout(layer: Any) -> float:
 
 
 def _fused_forward(layer: Any, plain: Callable) -> Callable:
-    function = _lora_function()
-
     def forward(x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         if layer.disable_adapters or layer.merged or len(layer.active_adapters) != 1 or kwargs:
             return plain(x, *args, **kwargs)
         name = layer.active_adapters[0]
         base = layer.get_base_layer()
-        return function.apply(
+        return _LoraLinear.apply(
             x,
             base.weight,
             base.bias,
@@ -55,47 +55,41 @@ def _fused_forward(layer: Any, plain: Callable) -> Callable:
     return forward
 
 
-def _lora_function() -> Any:
-    import torch
-    from torch.nn.functional import linear
+class _LoraLinear(torch.autograd.Function):
+    """y = x W' + b + scale (x A') B' with W and b frozen.
 
-    class LoraLinear(torch.autograd.Function):
-        """y = x W' + b + scale (x A') B' with W and b frozen.
+    Computed in the type of W: A and B are narrowed to it, their gradients widened back.
+    """
 
-        Computed in the type of W: A and B are narrowed to it, their gradients widened back.
-        """
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        a: torch.Tensor,
+        b: torch.Tensor,
+        scale: float,
+    ) -> torch.Tensor:
+        kind = weight.dtype
+        flat = x.reshape(-1, x.shape[-1]).to(kind)
+        low = linear(flat, a.to(kind))
+        out = linear(flat, weight, bias)
+        out.addmm_(low, b.to(kind).t(), alpha=scale)
+        ctx.save_for_backward(flat, weight, a, b)
+        ctx.scale, ctx.shape = scale, x.shape
+        return out.view(*x.shape[:-1], -1)
 
-        @staticmethod
-        def forward(
-            ctx: Any,
-            x: torch.Tensor,
-            weight: torch.Tensor,
-            bias: torch.Tensor | None,
-            a: torch.Tensor,
-            b: torch.Tensor,
-            scale: float,
-        ) -> torch.Tensor:
-            kind = weight.dtype
-            flat = x.reshape(-1, x.shape[-1]).to(kind)
-            low = linear(flat, a.to(kind))
-            out = linear(flat, weight, bias)
-            out.addmm_(low, b.to(kind).t(), alpha=scale)
-            ctx.save_for_backward(flat, weight, a, b)
-            ctx.scale, ctx.shape = scale, x.shape
-            return out.view(*x.shape[:-1], -1)
-
-        @staticmethod
-        def backward(ctx: Any, grad: torch.Tensor) -> Any:
-            flat, weight, a, b = ctx.saved_tensors
-            kind = weight.dtype
-            grad = grad.reshape(-1, grad.shape[-1]).to(kind)
-            small = (grad @ b.to(kind)).mul_(ctx.scale)
-            grad_x = None
-            if ctx.needs_input_grad[0]:
-                grad_x = (grad @ weight).addmm_(small, a.to(kind)).view(ctx.shape)
-            grad_a = (small.t() @ flat).to(a.dtype)
-            # x A' is computed again: 2 % of the work, and nothing more to keep in memory
-            grad_b = (grad.t() @ linear(flat, a.to(kind))).mul_(ctx.scale).to(b.dtype)
-            return grad_x, None, None, grad_a, grad_b, None
-
-    return LoraLinear
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> Any:
+        flat, weight, a, b = ctx.saved_tensors
+        kind = weight.dtype
+        grad = grad.reshape(-1, grad.shape[-1]).to(kind)
+        small = (grad @ b.to(kind)).mul_(ctx.scale)
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_x = (grad @ weight).addmm_(small, a.to(kind)).view(ctx.shape)
+        grad_a = (small.t() @ flat).to(a.dtype)
+        # x A' is computed again: 2 % of the work, and nothing more to keep in memory
+        grad_b = (grad.t() @ linear(flat, a.to(kind))).mul_(ctx.scale).to(b.dtype)
+        return grad_x, None, None, grad_a, grad_b, None

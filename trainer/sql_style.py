@@ -9,8 +9,8 @@ from collections import Counter
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.generators.sqlite import SQLiteGenerator
 from sqlglot.errors import SqlglotError
+from sqlglot.generators.sqlite import SQLiteGenerator
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from t2sql_tui.core.identifiers import quote_identifier

@@ -39,7 +39,7 @@ def test_flags_override_a_recipe(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("rnak = 3", "sets 'rnak', which is no option", "Did you mean 'rank'?"),
+        ("rnak = 3", "sets 'rnak', which is not an option", "Did you mean 'rank'?"),
         ("rank = 'many'", "'rank' cannot be 'many', it must be of type int", "Rank of"),
         ("rank = 2.5", "'rank' cannot be 2.5", ""),
         ("rank = true", "'rank' cannot be True", ""),
@@ -109,7 +109,7 @@ def test_a_grid_has_every_combination_and_knows_its_fields():
     assert len(chosen) == 4
     assert chosen[0] == {"rank": 4, "targets": ("q_proj", "v_proj")}
     assert run_name(chosen[0]) == "rank-4_targets-q_proj+v_proj"
-    with pytest.raises(ConfigError, match="which is no option"):
+    with pytest.raises(ConfigError, match="which is not an option"):
         read_grid(["rnak=4"])
     with pytest.raises(ConfigError, match="names no values"):
         read_grid(["rank"])

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.trainer.test_packing import KINDS, SLIDING, random_model
-from trainer import measure, packing
+from trainer import generation, packing
 
 
 class Numbers:
@@ -51,7 +51,7 @@ def test_batched_answers_are_those_of_each_question_alone(kind, window):
             answer = tokenizer.decode(out[0, whole.shape[1] :])
             expected.append(answer.partition("<2>")[0])
         model.set_attn_implementation(packing.ATTENTION)
-        answers = measure.generate(
+        answers = generation.generate(
             model, tokenizer, prompts, "<2>", max_tokens=12, batch=5, row_tokens=128
         )
     assert answers == expected

@@ -19,7 +19,7 @@ def test_a_sweep_compares_its_runs_with_the_untuned_model_and_goes_on_where_it_s
     with pytest.raises(T2SQLError, match="failed"):
         sweep(config, {"targets": [("q_proj",), ("no_such_layer",)]}, said.append)
     root = sweep(config, {"targets": [("q_proj",), ("q_proj", "v_proj")]}, said.append)
-    assert "[1/2] targets-q_proj: done before" in said
+    assert "[1/2] targets-q_proj: finished before" in said
     rows = json.loads((root / "sweep.json").read_text())["rows"]
     assert [row["run"] for row in rows] == ["untuned", "targets-q_proj", "targets-q_proj+v_proj"]
     assert 0 < rows[1]["parameters"] < rows[2]["parameters"]
