@@ -1,1 +1,1 @@
-"""What every front end shares: schema, values, prompt, check, run. Needs sqlglot alone."""
+"""What every front end shares, from a question to its rows: see ask.py."""

@@ -94,10 +94,10 @@ class SourceFile:
 
 def _stat(path: Path) -> tuple[int, int, int] | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return (found.st_size, found.st_mtime_ns, found.st_ino)
+    return (status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def _is_wal(path: Path) -> bool:
@@ -174,9 +174,9 @@ def _touch_virtual_tables(connection: sqlite3.Connection) -> None:
     and DELETE, even for reading; both would be refused. Nothing runs here: the statements
     are only prepared. What is not connected here cannot be used later.
     """
-    found = connection.execute(
+    virtual = connection.execute(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'create virtual%'"
     )
-    for name in (*TABLE_FUNCTIONS, *(name for (name,) in found.fetchall())):
+    for name in (*TABLE_FUNCTIONS, *(name for (name,) in virtual.fetchall())):
         with contextlib.suppress(sqlite3.Error):  # a module that this SQLite lacks
             connection.execute(f"EXPLAIN SELECT 1 FROM {quoted(name)}").close()

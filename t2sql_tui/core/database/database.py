@@ -109,7 +109,7 @@ class Database:
         """Have SQLite compile one SELECT; the names of its result columns.
 
         `sql` has no semicolon at its end (see sql/lexer.py). Nothing runs. Raises:
-        sqlite3.Error with SQLite's own words, DatabaseError where the file is the trouble.
+        sqlite3.Error with SQLite's own words, DatabaseError where the file is at fault.
         """
         try:
             names = self._checks.call("prepare", (sql,), PREPARE_SECONDS)
@@ -218,9 +218,9 @@ def open_database(path: str | os.PathLike[str]) -> Database:
     """
     given = Path(path).expanduser()
     try:
-        found = given.resolve()
-        refuse_other_files(found, given)
-        database = Database(found)
+        resolved = given.resolve()
+        refuse_other_files(resolved, given)
+        database = Database(resolved)
         try:
             _ = database.schema
         except BaseException:

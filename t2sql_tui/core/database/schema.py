@@ -147,12 +147,12 @@ def _with_foreign_keys(connection: sqlite3.Connection, tables: list[Table]) -> l
         "WHERE m.type = 'table' AND m.rootpage > 0 ORDER BY m.rowid, k.id DESC, k.seq"
     ):
         declared[name].setdefault(number, []).append((target, source_column, target_column))
-    found = []
+    with_keys = []
     for table in tables:
         keys = [_foreign_key(table, parts, by_name) for parts in declared[table.name].values()]
         unique = tuple(dict.fromkeys(key for key in keys if key))
-        found.append(dataclasses.replace(table, foreign_keys=unique))
-    return found
+        with_keys.append(dataclasses.replace(table, foreign_keys=unique))
+    return with_keys
 
 
 def _foreign_key(
@@ -191,13 +191,13 @@ def _with_inferred_keys(tables: list[Table]) -> list[Table]:
     single primary key, never get one.
     """
     owners = _owners_of_names(tables)
-    found = []
+    with_keys = []
     for table in tables:
         inferred = list(_inferred_keys(table, owners)) if table.kind == "table" else []
         if inferred:
             table = dataclasses.replace(table, foreign_keys=(*table.foreign_keys, *inferred))
-        found.append(table)
-    return found
+        with_keys.append(table)
+    return with_keys
 
 
 _Owners = dict[str, list[tuple[Table, Column]]]
@@ -371,6 +371,11 @@ def _highest_rowid(connection: sqlite3.Connection, name: str) -> int:
 
 def _fingerprint(tables: Iterable[Table]) -> str:
     """SHA-256 of everything but the row counts, which no prompt shows."""
-    shown = [dataclasses.asdict(dataclasses.replace(table, row_count=None)) for table in tables]
-    text = json.dumps(shown, ensure_ascii=True, sort_keys=True)
+    shown = [dataclasses.replace(table, row_count=None) for table in tables]
+    # As dataclasses.asdict() would have it, which takes 0.5 s for 20,000 columns.
+    text = json.dumps(shown, default=_fields, ensure_ascii=True, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _fields(value: Table | Column | ForeignKey) -> dict[str, object]:
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}

@@ -189,7 +189,7 @@ class PrefixReader:
 
     @property
     def scope(self) -> _Scope | None:
-        """The innermost SELECT around this place."""
+        """The innermost SELECT around this position."""
         frame = self.frames[-1]
         return frame.scope or frame.outer
 
@@ -491,7 +491,7 @@ class PrefixReader:
         return False
 
     def _qualified(self, name: str) -> None:
-        """`name.column` at this place, as much of it as is there."""
+        """`name.column` at this position, as much of it as has been written."""
         self.index += 1  # the dot
         column, partial = "", True
         if self.index + 1 < len(self.tokens):
