@@ -266,6 +266,23 @@ VAGUE_KEY_NAMES = frozenset(
     "id key code name no nr num number type value date year rank uid".split()
 )
 
+#: Texts in files that stand for no value, in lower case and without blanks, points and brackets.
+#: By hand, from what spreadsheets and exports write.
+MISSING_WORDS = frozenset(
+    """
+    n/a na nan nil none null unknown missing notavailable notapplicable notknown unspecified
+    undefined tbd tba blank empty - -- --- – — ? ?? ??? value!
+    """.split()
+)
+#: Words of the names of columns that hold dates and times (abbreviations expanded). By hand.
+DATE_NAME_WORDS = frozenset(
+    """
+    date day time datetime timestamp ts at when on created updated modified born birth birthday
+    birthdate died death started ended start end since until expiry expires due visited year
+    dt julian
+    """.split()
+)
+
 #: Words for which nearly every table of people stores a code.
 GENDER_CODES = {"female": "F", "woman": "F", "women": "F", "male": "M", "man": "M", "men": "M"}
 

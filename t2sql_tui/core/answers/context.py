@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from t2sql_tui.core.database.database import Database
+from t2sql_tui.core.database.profile import ColumnProfile, column_profile
 from t2sql_tui.core.types import Question, Schema, ShouldStop, ValueMatch
 
 
@@ -23,3 +24,10 @@ class AnswerContext:
     def schema(self) -> Schema:
         """The schema of the file."""
         return self.database.schema
+
+    def profile(self, table: str, column: str) -> ColumnProfile | None:
+        """What a stored column holds; None where there is no such column, or once the work is
+        to stop."""
+        if self.should_stop is not None and self.should_stop():
+            return None
+        return column_profile(self.database, table, column)

@@ -12,7 +12,6 @@ from t2sql_tui.core.answers.context import AnswerContext
 from t2sql_tui.core.answers.describe import summary
 from t2sql_tui.core.answers.explain import explain
 from t2sql_tui.core.answers.rewrites.apply import rewrite_candidate
-from t2sql_tui.core.answers.rewrites.dates import form_of
 from t2sql_tui.core.ask import ask
 from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.sql.check import check
@@ -120,31 +119,6 @@ def test_what_it_writes_is_headed_and_explained_in_few_words(visits) -> None:
 def test_a_year_is_the_year(visits) -> None:
     found = read("SELECT strftime('%Y', year) FROM visit WHERE id < 2", visits)
     assert [row[0] for row in visits.run(found.verdict).rows] == ["2023", "2024"]
-
-
-@pytest.mark.parametrize(
-    ("values", "form"),
-    [
-        (["03.04.2024", "05.06.2024"], ""),  # either could be the month
-        (["31.04.2024", "04.31.2024"], ""),  # two forms in one column
-        (["31.04.2024", "2024-04-30"], ""),
-        (["31.04.2024 10:15", None, ""], "dmy and time"),
-        (["2024", "1999"], "year"),
-        ([20240131, 19991231], "compact"),
-        ([20241331], ""),
-        ([1704067200], "midnights"),
-        ([1704067200, 1704067201], "seconds"),
-        ([1704067200000], "milliseconds"),
-        ([12, 2024], ""),
-        ([2024.5], ""),
-        ([b"31.12.2024"], ""),
-        (["2024-01-31"], ""),
-        ([None], ""),
-        ([], ""),
-    ],
-)
-def test_the_form_is_told_only_where_it_is_sure(values, form: str) -> None:
-    assert form_of(values)[0] == form
 
 
 def test_names_with_quotes_and_rejected_sql(tmp_path: Path) -> None:
