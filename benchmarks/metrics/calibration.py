@@ -57,7 +57,7 @@ def equal_width(stated: Sequence[float], right: Sequence[bool], count: int = BIN
     groups = defaultdict(list)
     for p, r in zip(stated, right, strict=True):
         groups[min(int(p * count), count - 1)].append((p, float(r)))
-    return [_bin(groups[place]) for place in sorted(groups)]
+    return [_bin(groups[number]) for number in sorted(groups)]
 
 
 def equal_mass(stated: Sequence[float], right: Sequence[bool], count: int = BINS) -> Bins:

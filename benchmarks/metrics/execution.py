@@ -14,7 +14,8 @@ and bytes that are not UTF-8 become U+FFFD on both sides, where it drops them.
 
 from __future__ import annotations
 
-from collections import Counter
+import threading
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -118,58 +119,74 @@ def verdict(
     Raises: DatabaseError if a database does not open.
     """
     texts = _texts(gold, predicted, keep_distinct)
-    ordered = "order by" in texts.judged_gold.lower()
-    correct = strict = runs = True
-    wider = False
-    trouble = _Outcome(())
+    found: list[ExecutionVerdict] = []
     for path in databases:
-        wanted, wanted_as_written = (
-            _gold_outcome(_stamped(path), sql, limits) for sql in (texts.judged_gold, texts.gold)
-        )
-        for outcome in (wanted, wanted_as_written):
-            if outcome.rows is None:
-                return _gold_fails(outcome)
-        as_written = _execute(path, texts.predicted, _just_beyond(wanted_as_written, limits))
-        if keep_distinct and not official.is_one_statement(texts.judged):
-            as_judged = _Outcome(None, error="there is more than one statement")
-        elif texts.judged_as_written:
-            as_judged = as_written
-        else:
-            as_judged = _execute(path, texts.judged, _just_beyond(wanted, limits))
-        runs = runs and as_written.rows is not None
-        same = _correct(wanted, as_judged, ordered)
-        if not same and more_columns:
-            same = _correct_in_columns(wanted, as_judged, ordered)
-            wider = wider or same
-        correct = correct and same
-        strict = strict and _strict(wanted_as_written, as_written, ordered)
-        for outcome in (as_written, as_judged):
-            if outcome.rows is None and not trouble.error:
-                trouble = outcome
-        if not (correct or strict):
+        found.append(_verdict_on(path, texts, more_columns, limits))
+        if found[-1].gold_fails:
+            return found[-1]
+        if not all(v.correct for v in found) and not all(v.strict for v in found):
             break
+    trouble = next((v for v in found if v.error), ExecutionVerdict(False, False, False))
+    correct = all(v.correct for v in found)
     return ExecutionVerdict(
         correct,
-        strict,
-        runs,
+        strict=all(v.strict for v in found),
+        predicted_runs=all(v.predicted_runs for v in found),
         error=trouble.error,
         timed_out=trouble.timed_out,
         problem=trouble.problem,
-        more_columns=correct and wider,
+        more_columns=correct and any(v.more_columns for v in found),
+    )
+
+
+def _verdict_on(path: Path, texts: _Texts, more_columns: bool, limits: Limits) -> ExecutionVerdict:
+    """The verdict on a single database."""
+    wanted, wanted_as_written = (
+        _gold_outcome(_stamped(path), sql, limits) for sql in (texts.judged_gold, texts.gold)
+    )
+    for outcome in (wanted, wanted_as_written):
+        if outcome.rows is None:
+            return _gold_fails(outcome)
+    as_written = _execute(path, texts.predicted, _just_beyond(wanted_as_written, limits))
+    if texts.several_statements:
+        as_judged = _Outcome(None, error="there is more than one statement")
+    elif texts.judged_as_written:
+        as_judged = as_written
+    else:
+        as_judged = _execute(path, texts.judged, _just_beyond(wanted, limits))
+    correct = _correct(wanted, as_judged, texts.ordered)
+    wider = more_columns and not correct and _correct_in_columns(wanted, as_judged, texts.ordered)
+    trouble = next((o for o in (as_written, as_judged) if o.rows is None), _Outcome(()))
+    return ExecutionVerdict(
+        correct or wider,
+        strict=_strict(wanted_as_written, as_written, texts.ordered),
+        predicted_runs=as_written.rows is not None,
+        error=trouble.error,
+        timed_out=trouble.timed_out,
+        problem=trouble.problem,
+        more_columns=wider,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """Both queries, as they were written and as the official script judges them."""
+    """Both queries, as they were written and as the official script judges them. With
+    `several_statements` it does not run the prediction."""
 
     gold: str
     predicted: str
     judged_gold: str
     judged: str
+    several_statements: bool
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the order of rows counts."""
+        return "order by" in self.judged_gold.lower()
 
     @property
     def judged_as_written(self) -> bool:
+        """Whether one execution serves both verdicts."""
         return (self.judged, self.judged_gold) == (self.predicted, self.gold)
 
 
@@ -180,7 +197,8 @@ def _texts(gold: str, predicted: str, keep_distinct: bool) -> _Texts:
     if not keep_distinct:
         judged_gold = official.without_distinct(judged_gold)
         judged = official.without_distinct(judged)
-    return _Texts(written_gold, written, judged_gold, judged)
+    several = keep_distinct and not official.is_one_statement(judged)
+    return _Texts(written_gold, written, judged_gold, judged, several)
 
 
 def _correct(wanted: _Outcome, got: _Outcome, ordered: bool) -> bool:
@@ -350,10 +368,29 @@ def _stamped(path: Path) -> _Stamped:
     return path, found.st_size, found.st_mtime_ns
 
 
-# Examples come sorted by database, so few need to stay open or at hand.
-@lru_cache(maxsize=16)
-def _open(stamped: _Stamped) -> Database:
-    return open_database(stamped[0])
+class _OpenDatabases:
+    """The `most` databases that were used last, open. One that another takes the place of is
+    closed, for an open database has processes of its own."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._opened: OrderedDict[_Stamped, Database] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, stamped: _Stamped) -> Database:
+        """The database, opened now or before. Raises: DatabaseError."""
+        with self._lock:
+            if stamped not in self._opened:
+                self._opened[stamped] = open_database(stamped[0])
+            self._opened.move_to_end(stamped)
+            if len(self._opened) > self._most:
+                self._opened.popitem(last=False)[1].close()
+            return self._opened[stamped]
+
+
+# Examples come sorted by database, so few need to stay open or at hand: a database and its
+# neighbours.
+_DATABASES = _OpenDatabases(16)
 
 
 @lru_cache(maxsize=256)
@@ -369,7 +406,7 @@ def _just_beyond(gold: _Outcome, limits: Limits) -> Limits:
 
 
 def _execute(path: Path, sql: str, limits: Limits) -> _Outcome:
-    database = _open(_stamped(path))
+    database = _DATABASES.get(_stamped(path))
     sql = official.current_year(sql)
     checked = check(sql, database)
     if isinstance(checked, Rejection):

@@ -48,35 +48,32 @@ class Draft:
         ]
         self.tables = [table for table in schema.tables if table.kind == "table"]
         self.rows = {table.name: _sample(connection, table) for table in self.tables}
-        self.counts = {
-            table.name: connection.execute(f"SELECT count(*) FROM {quoted(table.name)}").fetchone()[
-                0
-            ]
-            for table in self.tables
-        }
+        self.counts = {table.name: _row_count(connection, table) for table in self.tables}
         self.pools = {
-            (table.name.lower(), column.name.lower()): _distinct(self.rows[table.name], place)
+            (table.name.lower(), column.name.lower()): _distinct(self.rows[table.name], index)
             for table in self.tables
-            for place, column in enumerate(_stored(table))
+            for index, column in enumerate(_stored(table))
         }
         self.unique = {
             (table.name.lower(), name)
             for table in self.tables
             for name in _unique_columns(connection, table)
         }
-        self.constants: dict[str, dict[_Name, list[Any]]] = {}
-        pairs: list[tuple[_Name, _Name]] = []
-        for gold in golds:
-            tree = parsed(gold)
-            if tree is None:
-                continue
+        trees = {gold: tree for gold in golds if (tree := parsed(gold)) is not None}
+        for tree in trees.values():
             resolve_columns(tree, schema)
-            self.constants[gold] = self._constants(tree)
+        self.constants = {gold: self._constants(tree) for gold, tree in trees.items()}
+        self.parents = self._parents(self._joined(trees.values()))
+
+    def _joined(self, trees: Iterable[exp.Expr]) -> list[tuple[_Name, _Name]]:
+        """Pairs of stored columns that golds join, as often as they do."""
+        pairs = []
+        for tree in trees:
             for pair in joined_pairs(tree):
                 names = [_split(name) for name in sorted(pair)]
                 if len(names) == 2 and all(name in self.pools for name in names):
                     pairs.append((names[0], names[1]))
-        self.parents = self._parents(pairs)
+        return pairs
 
     def _constants(self, tree: exp.Expr) -> dict[_Name, list[Any]]:
         """What a gold compares its columns with, by column."""
@@ -134,9 +131,9 @@ class Draft:
                     with suppress(sqlite3.IntegrityError):  # a CHECK, a key of several columns
                         connection.execute(insert, row)
                 kept = connection.execute(f"SELECT {names} FROM {quoted(table.name)}").fetchall()
-                for place, column in enumerate(stored):
+                for index, column in enumerate(stored):
                     columns[table.name.lower(), column.name.lower()] = [
-                        row[place] for row in kept if row[place] is not None
+                        row[index] for row in kept if row[index] is not None
                     ]
             connection.execute("COMMIT")
         finally:
@@ -185,26 +182,20 @@ class Draft:
             for name, column in zip(names, stored, strict=True)
         ]
         plain = [n not in self.unique and n not in self.parents for n in names]
-        aims = [
+        targets = [
             {
-                place: constants[name]
-                for place, name in enumerate(names)
-                if plain[place] and name in constants
+                index: constants[name]
+                for index, name in enumerate(names)
+                if plain[index] and name in constants
             }
             for constants in wanted
         ]
-        aims = [aim for aim in aims if aim]
+        targets = [target for target in targets if target]
         rows = []
         for number in range(count):
             row = [draw(number) for draw in cells]
-            if self.rows[table.name] and random.random() < 0.5:
-                for place, value in enumerate(random.choice(self.rows[table.name])):
-                    if plain[place] and random.random() < 0.7:
-                        row[place] = value
-            if aims and random.random() < 0.6:
-                for place, values in random.choice(aims).items():
-                    if random.random() < 0.85:
-                        row[place] = _near(random.choice(values), random)
+            _mix_in_stored(row, self.rows[table.name], plain, random)
+            _aim(row, targets, random)
             rows.append(row)
         return rows
 
@@ -252,6 +243,33 @@ class Draft:
         return draw
 
 
+def _mix_in_stored(
+    row: list[Any],
+    stored: Sequence[tuple[Any, ...]],
+    plain: Sequence[bool],
+    random: Random,
+) -> None:
+    """Lets half of the rows start from a stored one, in the columns that are `plain`."""
+    if stored and random.random() < 0.5:
+        for index, value in enumerate(random.choice(stored)):
+            if plain[index] and random.random() < 0.7:
+                row[index] = value
+
+
+def _aim(row: list[Any], targets: Sequence[Mapping[int, list[Any]]], random: Random) -> None:
+    """Puts constants of a gold, or values just beside them, into most rows. `targets` are, by
+    gold, the constants for a column by its index."""
+    if targets and random.random() < 0.6:
+        for index, values in random.choice(targets).items():
+            if random.random() < 0.85:
+                row[index] = _near(random.choice(values), random)
+
+
+def _row_count(connection: sqlite3.Connection, table: Table) -> int:
+    (count,) = connection.execute(f"SELECT count(*) FROM {quoted(table.name)}").fetchone()
+    return count
+
+
 def _stored(table: Table) -> list[Column]:
     return [column for column in table.columns if not (column.generated or column.hidden)]
 
@@ -266,14 +284,13 @@ def _sample(connection: sqlite3.Connection, table: Table) -> list[tuple[Any, ...
     columns = ", ".join(quoted(column.name) for column in _stored(table))
     if not columns:
         return []
-    (count,) = connection.execute(f"SELECT count(*) FROM {quoted(table.name)}").fetchone()
-    step = max(1, min(count, _READ) // _POOL)
+    step = max(1, min(_row_count(connection, table), _READ) // _POOL)
     rows = connection.execute(f"SELECT {columns} FROM {quoted(table.name)} LIMIT {_READ}")
     return [row for number, row in enumerate(rows) if number % step == 0]
 
 
-def _distinct(rows: Sequence[tuple[Any, ...]], place: int) -> list[Any]:
-    return list(dict.fromkeys(row[place] for row in rows if row[place] is not None))
+def _distinct(rows: Sequence[tuple[Any, ...]], index: int) -> list[Any]:
+    return list(dict.fromkeys(row[index] for row in rows if row[index] is not None))
 
 
 def _unique_columns(connection: sqlite3.Connection, table: Table) -> Iterator[str]:

@@ -134,9 +134,9 @@ class SpiderSchema:
         if entry is not None:
             return cls(columns, cls.from_tables_json(entry).shared_keys)
         names = [f"{table}.{column}" for table in columns for column in columns[table]]
-        place = {name: index for index, name in enumerate(names)}
+        position = {name: index for index, name in enumerate(names)}
         keys = [
-            (place[here], place[there])
+            (position[here], position[there])
             for table in tables
             for key in table.foreign_keys
             if not key.inferred
@@ -145,7 +145,7 @@ class SpiderSchema:
                 (f"{key.table}.{column}".lower() for column in key.ref_columns),
                 strict=False,
             )
-            if here in place and there in place
+            if here in position and there in position
         ]
         return cls(columns, _representatives(names, keys))
 

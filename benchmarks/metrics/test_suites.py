@@ -82,8 +82,8 @@ def build(
     except OSError as error:
         raise DatabaseError(f"{database} cannot be read: {error.strerror}.") from error
     key.update(json.dumps([_FORMAT, golds, count, seed]).encode())
-    place = folder / f"{database.stem}-{key.hexdigest()[:16]}"
-    if not (place / _REPORT).is_file():
+    target = folder / f"{database.stem}-{key.hexdigest()[:16]}"
+    if not (target / _REPORT).is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="unfinished-") as unfinished:
             work = Path(unfinished, "suite")
@@ -91,11 +91,11 @@ def build(
             report = _Builder(database, golds, Random(f"{seed} {database.stem}")).build(work, count)
             (work / _REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
             # Another process may have been as quick, with the same result.
-            if not place.exists():
-                work.rename(place)
-    report = json.loads((place / _REPORT).read_text(encoding="utf-8"))
+            if not target.exists():
+                work.rename(target)
+    report = json.loads((target / _REPORT).read_text(encoding="utf-8"))
     return Neighbours(
-        files=tuple(place / name for name in report["files"]),
+        files=tuple(target / name for name in report["files"]),
         mutants=report["mutants"],
         killed_by_original=report["killed_by_original"],
         killed=report["killed"],

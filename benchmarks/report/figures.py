@@ -7,7 +7,7 @@ sets them once, for light and for dark.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -92,29 +92,9 @@ def unit_square(
 ) -> str:
     """Lines through (x, y) points, both from 0 to 100 %, with `axes` as titles. `whiskers` are
     the points' shares, drawn as dots with their intervals; `diagonal` is where x = y."""
-    left, right, top, bottom = 44, _WIDTH - 20, 22, 270
-
-    def x(value: float) -> float:
-        return left + value * (right - left)
-
-    def y(value: float) -> float:
-        return bottom - value * (bottom - top)
-
-    parts = []
-    for tick in (0, 0.25, 0.5, 0.75, 1):
-        parts.append(
-            f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top}" y2="{bottom}"/>'
-            f'<line class="grid" x1="{left}" x2="{right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
-            f'<text class="tick" x="{x(tick):.1f}" y="{bottom + 15}" text-anchor="middle">'
-            f"{100 * tick:.0f}</text>"
-            f'<text class="tick" x="{left - 7}" y="{y(tick) + 4:.1f}" text-anchor="end">'
-            f"{100 * tick:.0f}</text>"
-        )
-    parts.append(
-        f'<text class="label" x="{right}" y="{bottom + 32}" text-anchor="end">'
-        f"{escape(axes[0])}, %</text>"
-        f'<text class="label" x="{left - 22}" y="{top - 10}">{escape(axes[1])}, %</text>'
-    )
+    left, right, top, bottom = _SQUARE
+    x, y = _scale(left, right), _scale(bottom, top)
+    parts = _square_grid(axes)
     if diagonal:
         parts.append(
             f'<line class="axis" x1="{x(0)}" x2="{x(1)}" y1="{y(0)}" y2="{y(1)}" '
@@ -135,6 +115,41 @@ def unit_square(
     return _svg(bottom + 40, parts)
 
 
+# Left, right, top and bottom of the square.
+_SQUARE = (44, _WIDTH - 20, 22, 270)
+
+
+def _scale(start: float, end: float) -> Callable[[float], float]:
+    """The function from [0, 1] to coordinates between `start` and `end`."""
+    return lambda value: start + value * (end - start)
+
+
+def _square_grid(axes: tuple[str, str]) -> list[str]:
+    """The lines every 25 %, their numbers, and the titles of the axes."""
+    left, right, top, bottom = _SQUARE
+    x, y = _scale(left, right), _scale(bottom, top)
+    parts = []
+    for tick in (0, 0.25, 0.5, 0.75, 1):
+        parts.append(
+            f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top}" y2="{bottom}"/>'
+            f'<line class="grid" x1="{left}" x2="{right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
+            f'<text class="tick" x="{x(tick):.1f}" y="{bottom + 15}" text-anchor="middle">'
+            f"{100 * tick:.0f}</text>"
+            f'<text class="tick" x="{left - 7}" y="{y(tick) + 4:.1f}" text-anchor="end">'
+            f"{100 * tick:.0f}</text>"
+        )
+    parts.append(
+        f'<text class="label" x="{right}" y="{bottom + 32}" text-anchor="end">'
+        f"{escape(axes[0])}, %</text>"
+        f'<text class="label" x="{left - 22}" y="{top - 10}">{escape(axes[1])}, %</text>'
+    )
+    return parts
+
+
+_SECOND_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
+_BINS = 36
+
+
 def histogram(
     series: Sequence[Sequence[float]], marks: Sequence[Sequence[tuple[str, float]]]
 ) -> str:
@@ -142,27 +157,18 @@ def histogram(
 
     `marks` are (name, seconds) pairs to point at, for each series.
     """
-    flat = [max(value, 1e-3) for values in series for value in values]
-    low, high = math.log10(min(flat)) - 0.05, math.log10(max(flat)) + 0.05
-    bins = 36
-    width = (high - low) / bins
-    heights = []
-    for values in series:
-        counts = [0] * bins
-        for value in values:
-            counts[min(bins - 1, int((math.log10(max(value, 1e-3)) - low) / width))] += 1
-        heights.append([count / len(values) for count in counts])
+    flat = [value for values in series for value in values]
+    low, high = _exponent(min(flat)) - 0.05, _exponent(max(flat)) + 0.05
+    width = (high - low) / _BINS
+    heights = [_bin_shares(values, low, width) for values in series]
     peak = max(max(row) for row in heights)
     left, right, top, bottom = 12, _WIDTH - 12, 14 + 13 * len(series), 196
 
     def x(exponent: float) -> float:
         return left + (exponent - low) / (high - low) * (right - left)
 
-    def y(share: float) -> float:
-        return bottom - share / peak * (bottom - top)
-
     parts = [f'<line class="axis" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>']
-    for tick in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200):
+    for tick in _SECOND_TICKS:
         if low <= math.log10(tick) <= high:
             at = x(math.log10(tick))
             parts.append(
@@ -173,18 +179,36 @@ def histogram(
     for number, row in enumerate(heights):
         path = f"M{x(low):.1f},{bottom}"
         for index, share in enumerate(row):
-            path += f"V{y(share):.1f}H{x(low + (index + 1) * width):.1f}"
+            y = bottom - share / peak * (bottom - top)
+            path += f"V{y:.1f}H{x(low + (index + 1) * width):.1f}"
         parts.append(f'<path class="area s{number}" d="{path}V{bottom}Z"/>')
         for name, seconds in marks[number]:
-            at = x(math.log10(max(seconds, 1e-3)))
-            height = 12 + 13 * number
-            parts.append(
-                f'<g class="s{number}"><line class="mark" x1="{at:.1f}" x2="{at:.1f}" '
-                f'y1="{height + 3}" y2="{bottom}"/>'
-                f'<text class="value" x="{at:.1f}" y="{height}" text-anchor="middle">'
-                f"{escape(name)}</text></g>"
-            )
+            parts.append(_mark(name, x(_exponent(seconds)), number, bottom))
     return _svg(bottom + 22, parts)
+
+
+def _exponent(seconds: float) -> float:
+    """Of ten; times under a millisecond count as one."""
+    return math.log10(max(seconds, 1e-3))
+
+
+def _bin_shares(values: Sequence[float], low: float, width: float) -> list[float]:
+    """The share of `values` in each bin; the bins begin at the exponent `low`."""
+    counts = [0] * _BINS
+    for value in values:
+        counts[min(_BINS - 1, int((_exponent(value) - low) / width))] += 1
+    return [count / len(values) for count in counts]
+
+
+def _mark(name: str, at: float, number: int, bottom: float) -> str:
+    """A dotted line at `at` with its name above it, in the colour of series `number`."""
+    height = 12 + 13 * number
+    return (
+        f'<g class="s{number}"><line class="mark" x1="{at:.1f}" x2="{at:.1f}" '
+        f'y1="{height + 3}" y2="{bottom}"/>'
+        f'<text class="value" x="{at:.1f}" y="{height}" text-anchor="middle">'
+        f"{escape(name)}</text></g>"
+    )
 
 
 def _label_width(rows: Sequence[tuple[str, Any]]) -> float:

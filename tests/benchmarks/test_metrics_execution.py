@@ -10,7 +10,13 @@ from random import Random
 
 import pytest
 
-from benchmarks.metrics.execution import bird_verdict, same_result, verdict, verdict_of_any
+from benchmarks.metrics.execution import (
+    _OpenDatabases,
+    bird_verdict,
+    same_result,
+    verdict,
+    verdict_of_any,
+)
 from t2sql_tui.core.errors import DatabaseError
 from t2sql_tui.core.types import Limits
 
@@ -464,3 +470,19 @@ def test_the_rows_of_more_columns_keep_their_order(database):
             gold, f"SELECT id, name FROM singer ORDER BY {order}", [database], more_columns=True
         )
         assert found.correct is right
+
+
+def test_databases_of_before_are_closed(tmp_path):
+    """Each has processes of its own, of which a run over 200 databases must not keep 400."""
+    stamped = []
+    for number in range(3):
+        path = tmp_path / f"{number}.sqlite"
+        sqlite3.connect(path).execute("CREATE TABLE t (a)").connection.close()
+        stamped.append((path, 0, 0))
+    opened = _OpenDatabases(2)
+    first, second = opened.get(stamped[0]), opened.get(stamped[1])
+    assert opened.get(stamped[0]) is first and first.prepare("SELECT a FROM t") == ("a",)
+    opened.get(stamped[2])
+    assert first.prepare("SELECT a FROM t") == ("a",)
+    with pytest.raises(DatabaseError, match="was closed"):
+        second.prepare("SELECT a FROM t")
