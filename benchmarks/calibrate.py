@@ -1,8 +1,8 @@
-"""The fit of the confidence that the app states: a logistic regression for the probability that
-an answer's rows are right.
+"""The fit of the confidence that the app states.
 
-It is fitted on runs over held-out training databases, on which the model was not trained; the
-suites that are for measuring are left untouched.
+It is a logistic regression for the probability that an answer's rows are right, fitted on runs
+over held-out training databases, on which the model was not trained; the suites that are for
+measuring are left untouched.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""`benchmarks list | fetch | run | score | report | compare | ablation | calibrate | profile |
-linking`: the commands are declared here, what they do is in the other modules.
+"""The commands of `benchmarks`, declared; what they do is in the other modules.
 
 Data goes to stdout, narration and progress to stderr. Exit codes: 0 done, 1 an error
 without a kind of its own, 2 wrong usage, 3 a database, 4 a model, 5 data, 130 Ctrl+C.

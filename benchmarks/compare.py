@@ -1,4 +1,4 @@
-"""Runs against each other, question by question: is the difference real, and what changed?"""
+"""Comparison of runs, question by question: paired tests, and the examples that changed."""
 
 from __future__ import annotations
 

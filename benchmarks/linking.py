@@ -1,4 +1,4 @@
-"""Schema linking: of many tables, are those that a question needs ranked first?
+"""Recall of schema linking: whether the tables that a question needs are ranked first.
 
 All databases of a data set are merged into one file of hundreds of tables, which is then
 opened as any other (merged_database.py). Measured is recall@k: how many of the tables that the

@@ -1,5 +1,4 @@
-"""Predictions that anyone made: Spider's predict.txt, JSONL, or a run's own file, and their
-scores."""
+"""Scoring of predictions that anyone made: Spider's predict.txt, JSONL, or a run's own file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a run is, on the terminal; and Ctrl+C, which ends it in order."""
+"""The progress of a run on the terminal, and Ctrl+C, which ends it in order."""
 
 from __future__ import annotations
 

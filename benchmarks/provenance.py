@@ -1,4 +1,4 @@
-"""Where a number comes from: command, commit, machine, versions, hashes, date."""
+"""The provenance of a number: command, commit, machine, versions, hashes, date."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PACKAGES = ("t2sql-tui", "llama-cpp-python", "sqlglot", "torch", "transformers"
 
 
 def provenance() -> dict[str, Any]:
-    """All that is known before a model is loaded."""
+    """The provenance of this process, as far as it is known before a model is loaded."""
     return {
         "command": command_line(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

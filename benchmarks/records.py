@@ -1,4 +1,4 @@
-"""What a run records: the shape of a line of predictions.jsonl, of its score, and of run.json.
+"""The records of a run: a line of predictions.jsonl, its score, and run.json.
 
 A line is written once and read for years, so keys are renamed here alone: `read_record` gives
 lines that an older version wrote the keys of today.

@@ -1,8 +1,8 @@
-"""The folder of a run: `run.json` says what it is and where it comes from, `predictions.jsonl`
-holds one line an example, `results.json` the summary.
+"""The folder of a run on disk: written line by line, resumed, read.
 
-A line is written when its example is scored, and is on disk (fsync) before the next is written,
-so that a run goes on where it stopped.
+`run.json` says what the run is and where it comes from, `predictions.jsonl` holds one line an
+example, `results.json` the summary. A line is written when its example is scored, and is on disk
+(fsync) before the next is written, so that a run goes on where it stopped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Does a stated probability of being right hold, and does it tell right from wrong?
+"""How well a stated probability of being right holds, and how well it tells right from wrong.
 
 All take `stated` probabilities and whether each answer is `right`, in one order. Answers
 with the same probability are not told apart: each counts as the mean of them all, so that

@@ -1,4 +1,4 @@
-"""Which kind of mistake is a wrong prediction?
+"""The kind of mistake in a wrong prediction.
 
 Both queries are parsed, their columns resolved to `table.column`, and their parts
 compared; the first part that differs, from the FROM clause outwards, names the mistake.
@@ -106,7 +106,7 @@ class _Parts:
 
 
 def _parts(tree: exp.Query, schema: Schema) -> _Parts:
-    """Changes the tree."""
+    """The parts of a query, the columns of which are renamed in `tree`."""
     ctes = {cte.alias_or_name.lower() for cte in tree.find_all(exp.CTE)}
     tables = Counter(
         table.name.lower() for table in tree.find_all(exp.Table) if table.name.lower() not in ctes
@@ -138,7 +138,7 @@ def _parts(tree: exp.Query, schema: Schema) -> _Parts:
 
 
 def _text(node: exp.Expr) -> str:
-    """DISTINCT is compared apart; count(x) is count(*) but for NULLs."""
+    """The SQL of a node without DISTINCT, which is compared apart."""
     copy = node.copy()
     for distinct in list(copy.find_all(exp.Distinct)):
         if distinct.expressions:

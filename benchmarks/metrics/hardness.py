@@ -1,4 +1,4 @@
-"""How hard is a question? Spider's four levels, counted from the gold SQL alone.
+"""Spider's four levels of hardness, counted from the gold SQL alone.
 
 Source: `eval_hardness` in taoyds/test-suite-sql-eval, `evaluation.py`.
 """
@@ -22,7 +22,10 @@ LEVELS: tuple[Hardness, ...] = ("easy", "medium", "hard", "extra")
 
 
 def hardness(gold: str, schema: SpiderSchema) -> Hardness:
-    """Raises: OutsideGrammar if Spider's grammar cannot read the gold."""
+    """The level of hardness of a gold SQL.
+
+    Raises: OutsideGrammar if Spider's grammar cannot read it.
+    """
     query = parse(gold, schema)
     clauses, nested, others = _clauses(query), _nested(query), _others(query)
     if clauses <= 1 and others == 0 and nested == 0:
@@ -41,7 +44,7 @@ def _conditions(query: Query) -> tuple[Condition, ...]:
 
 
 def _clauses(query: Query) -> int:
-    """WHERE, GROUP BY, ORDER BY, LIMIT, each join, each OR, each LIKE."""
+    """The number of clauses: WHERE, GROUP BY, ORDER BY, LIMIT, each join, each OR, each LIKE."""
     between = connectives(query.join_on + query.where + query.having)
     return (
         bool(query.where)
@@ -55,7 +58,7 @@ def _clauses(query: Query) -> int:
 
 
 def _nested(query: Query) -> int:
-    """Subqueries in conditions, and the second half of a set operation."""
+    """The number of subqueries in conditions and of second halves of set operations."""
     values: list[object] = [query.intersect, query.except_, query.union]
     for condition in _conditions(query):
         values += [condition.value, condition.second]
@@ -63,7 +66,7 @@ def _nested(query: Query) -> int:
 
 
 def _others(query: Query) -> int:
-    """One each for several aggregates, outputs, entries in WHERE, group columns."""
+    """One point each for several aggregates, outputs, entries in WHERE, group columns."""
     order = query.order[1] if query.order else ()
     aggregates = (
         _count(output.aggregate for output in query.outputs)

@@ -1,4 +1,4 @@
-"""Near misses of a gold SQL: what a model writes that has almost understood.
+"""Mutants of a gold SQL: near misses, such as a model writes that has almost understood.
 
 A mutant changes one thing: an aggregate, a comparison, a constant, a column, a direction,
 a limit; or drops one: a condition, HAVING, an order, a join, a NOT. DISTINCT is left

@@ -1,4 +1,4 @@
-"""What a gold SQL is made of, to report accuracy slice by slice."""
+"""Features of a gold SQL, to report accuracy slice by slice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from benchmarks.metrics.trees import parsed
 
 
 class Features(TypedDict):
-    """`tables` counts mentions of stored tables, so a self-join is two. `nesting` is
+    """The features of a gold SQL.
+
+    `tables` counts mentions of stored tables, so a self-join is two. `nesting` is
     how deep SELECTs lie in one another (0: none). `readable` is False where sqlglot
     cannot parse the SQL; the rest is then 0 and False."""
 
@@ -22,7 +24,7 @@ class Features(TypedDict):
 
 
 def features(gold: str) -> Features:
-    """Never raises, whatever the text."""
+    """The features of a gold SQL. Never raises, whatever the text."""
     if (tree := parsed(gold)) is None:
         return Features(tables=0, aggregation=False, nesting=0, set_operation=False, readable=False)
     defined = {cte.alias_or_name.lower() for cte in tree.find_all(exp.CTE)}

@@ -1,4 +1,4 @@
-"""How sure is an accuracy, and is one model really better than another?
+"""Confidence intervals of accuracies, and tests of their differences.
 
 Questions that share a gold SQL fail and succeed together (Spider dev: 1,034 questions,
 546 golds), so intervals draw whole clusters; treating questions as independent makes

@@ -1,4 +1,4 @@
-"""How like the gold is the text, and did the model only write SQL?
+"""Likeness of a prediction's text to the gold, and text beside the SQL.
 
 These say nothing about whether a query is right; they compare with other people's tables.
 """
