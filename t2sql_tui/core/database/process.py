@@ -9,7 +9,9 @@ child starts in about 60 ms.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import os
 import sqlite3
 import subprocess
 import sys
@@ -34,6 +36,23 @@ _PROGRAM = (
     f"import sys; sys.path.insert(0, {str(_PACKAGE)!r}); "
     "from t2sql_tui.core.database.worker import main; main()"
 )
+
+
+#: Children that no open file needs, kept for the next one: to start one takes longer than most
+#: queries. Any child can read any file.
+_idle: list[subprocess.Popen[bytes]] = []
+_idle_lock = threading.Lock()
+MAX_IDLE = 2
+
+
+def _end_idle() -> None:
+    while _idle:
+        _end(_idle.pop())
+
+
+atexit.register(_end_idle)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)  # the pipes are the parent's
 
 
 class StoppedError(Exception):
@@ -137,22 +156,33 @@ class QueryProcess:
         """Start the child where there is none, without waiting for it."""
         if self._child is None or self._child.poll() is not None:
             self._end()
-            self._child = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _PROGRAM],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl+C is for the parent; the child ends with its stdin
-            )
+            with _idle_lock:
+                self._child = _idle.pop() if _idle else None
+            self._ready = self._child is not None
+            if self._child is None or self._child.poll() is not None:
+                self._end()
+                self._child = _new_child()
 
     def _end(self) -> None:
         child, self._child, self._ready = self._child, None, False
         if child is not None:
-            child.kill()
-            child.wait()
-            for pipe in (child.stdin, child.stdout):
-                with contextlib.suppress(OSError):
-                    pipe.close()  # type: ignore[union-attr]
+            _end(child)
+
+    def _hand_back(self) -> None:
+        """Leave the child to the next file, where it is well, else end it."""
+        child = self._child
+        if child is None or not self._ready or self._interrupted or len(_idle) >= MAX_IDLE:
+            return self._end()
+        assert child.stdin and child.stdout
+        try:
+            with Watch(1.0, None, child.kill):
+                send(child.stdin, ("forget", "", "", False, 1.0, ()))
+                receive(child.stdout)
+        except (EOFError, OSError):
+            return self._end()
+        self._child, self._ready = None, False
+        with _idle_lock:
+            _idle.append(child)
 
     def interrupt(self) -> None:
         """Stop what runs, from any thread."""
@@ -162,11 +192,29 @@ class QueryProcess:
             child.kill()
 
     def close(self) -> None:
-        """Stop what runs and end the process for good. Harmless to repeat."""
+        """Stop what runs and let go of the file. Harmless to repeat."""
         self._closed = True
         self.interrupt()
         with self._lock:
-            self._end()
+            self._hand_back()
+
+
+def _new_child() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl+C is for the parent; the child ends with its stdin
+    )
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    child.wait()
+    for pipe in (child.stdin, child.stdout):
+        with contextlib.suppress(OSError):
+            pipe.close()  # type: ignore[union-attr]
 
 
 def _result(frame: Frame) -> Any:

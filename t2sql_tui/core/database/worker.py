@@ -65,6 +65,7 @@ class Worker:
             "select": self._select,
             "schema": self._schema,
             "columns_read": self._columns_read,
+            "forget": lambda uri, stamp: ("end", None),
         }
 
     def handle(self, request: Frame) -> None:
