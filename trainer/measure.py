@@ -75,9 +75,8 @@ def measure(
 ) -> tuple[dict[str, float], list[Prediction]]:
     """Scores on `rows`, and the predictions.
 
-    Execution accuracy and the share of valid SQL are in [0, 1], `eval_loss` is in nats per SQL
-    token, `eval_seconds` the time it took. Each of `world` processes takes its part of the rows;
-    all get the same scores.
+    Execution accuracy and valid SQL are shares, `eval_loss` is in nats per SQL token. Each of
+    `world` processes takes its part of the rows; all get the same scores.
     """
     import torch
 
@@ -97,7 +96,7 @@ def measure(
         )
         loss, labels = _loss(model, tokenize(own, tokenizer, end), config)
     model.train(was_training)
-    predictions = [judge(row, text, config.dialect) for row, text in zip(own, texts, strict=True)]
+    predictions = [judge(*pair, config.dialect) for pair in zip(own, texts, strict=True)]
     if world > 1:
         loss, labels, predictions = _gathered(loss, labels, predictions)
     scores = _shares(predictions) | {

@@ -14,7 +14,7 @@ from t2sql_tui.core.identifiers import quoted
 from t2sql_tui.core.types import Example
 from trainer.config import Config
 from trainer.files import cache_folder
-from trainer.synthesis import read_synthetic
+from trainer.synthesis.generate import read_synthetic
 
 
 def read_source(name: str, config: Config, *, quiet: bool = True) -> Dataset:

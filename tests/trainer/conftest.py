@@ -19,7 +19,8 @@ _TABLES = {
     "INSERT INTO animal VALUES (1,'Ada',3),(2,'Bo',9),(3,'Cy',5);",
     "shop": "CREATE TABLE item (id INTEGER PRIMARY KEY, title TEXT, price REAL);"
     "CREATE TABLE sale (item_id INT REFERENCES item(id), day TEXT);"
-    "INSERT INTO item VALUES (1,'pen',2.5),(2,'ink',7.0); INSERT INTO sale VALUES (2,'2020-01-01');",
+    "INSERT INTO item VALUES (1,'pen',2.5),(2,'ink',7.0);"
+    "INSERT INTO sale VALUES (2,'2020-01-01');",
     "club": "CREATE TABLE member (id INTEGER PRIMARY KEY, city TEXT, joined INT);"
     "INSERT INTO member VALUES (1,'Rome',2001),(2,'Oslo',2011);",
 }

@@ -199,5 +199,5 @@ def test_what_was_not_proven_is_not_pushed(run):
     (run / "mine-lora.gguf").write_bytes(b"GGUF")
     assert "mine-lora.gguf" in push_files(run)
     (run / "mine-q4_0.gguf").write_bytes(b"GGUF")
-    with pytest.raises(ModelError, match="mine-q4_0.gguf was never compared"):
+    with pytest.raises(ModelError, match=r"mine-q4_0.gguf was never compared"):
         push_files(run)

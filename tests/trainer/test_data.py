@@ -120,7 +120,7 @@ def test_splits_that_share_a_database_are_refused(settings, spider, tmp_path):
 
 @pytest.mark.parametrize("name", ["spider-dev", "spider-test", "demo"])
 def test_what_measures_finished_models_is_not_trained_on(settings, name):
-    with pytest.raises(DataError, match="only measures|for measuring"):
+    with pytest.raises(DataError, match=r"only measures|for measuring"):
         read_source(name, load_config(None, settings))
 
 
@@ -132,12 +132,12 @@ def test_bad_data_is_an_error_that_names_it(settings, spider, tmp_path):
     with pytest.raises(DataError, match="holds no example"):
         make(settings, data=(source,))
     (broken / "train.json").write_text('[{"db_id": "zoo", "question": "x", "que')
-    with pytest.raises(DataError, match="train.json is not whole JSON"):
+    with pytest.raises(DataError, match=r"train.json is not whole JSON"):
         make(settings, data=(source,))
     shutil.copy(spider / "train.json", broken / "train.json")
     file = broken / "database" / "zoo" / "zoo.sqlite"
     file.write_bytes(file.read_bytes()[:3000])
-    with pytest.raises(DataError, match="zoo.sqlite does not open"):
+    with pytest.raises(DataError, match=r"zoo.sqlite does not open"):
         make(settings, data=(source,))
     shutil.rmtree(broken / "database" / "zoo")
     with pytest.raises(DataError, match="1 of 2 databases are missing"):

@@ -311,7 +311,7 @@ def test_progress_rises_to_the_end(base, adapter, tmp_path):
 def test_an_adapter_of_another_base_is_refused_by_hash(base, adapter, tmp_path):
     write_adapter_info(adapter, AdapterInfo(base="other-model", base_sha256="0" * 64))
     for attempt in (merge, lora_gguf):
-        with pytest.raises(ModelError, match="other weights.*other-model"):
+        with pytest.raises(ModelError, match=r"other weights.*other-model"):
             attempt(base[1], adapter, tmp_path / "out.gguf")
     merge(base[1], adapter, tmp_path / "out.gguf", any_base=True)
 

@@ -207,7 +207,7 @@ def test_two_processes_learn_what_one_does(settings, tmp_path):
     assert list(found) == [1, 2, 3]
     assert found == pytest.approx(expected, rel=1e-4)
     # each measures its half, both know all of it
-    scores = [[r for r in read(f) if "eval_loss" in r][0] for f in (one.folder, two)]
+    scores = [next(r for r in read(f) if "eval_loss" in r) for f in (one.folder, two)]
     assert scores[0]["eval_loss"] == pytest.approx(scores[1]["eval_loss"], rel=1e-3)
     adapters = [load_file(f / "adapter" / "adapter_model.safetensors") for f in (one.folder, two)]
     for name, weight in adapters[0].items():

@@ -41,7 +41,8 @@ def gretel(tmp_path_factory) -> Path:
             "id": n,
             "sql_prompt": f"How many in room {n}?",
             "sql_task_type": "data retrieval",
-            "sql_context": f"CREATE TABLE guest (id INT, room INT); INSERT INTO guest VALUES ({n}, {n});",
+            "sql_context": "CREATE TABLE guest (id INT, room INT); "
+            f"INSERT INTO guest VALUES ({n}, {n});",
             "sql": f"SELECT COUNT(*) FROM guest WHERE room = {n}",
             "sql_complexity": "aggregation",
         }

@@ -18,8 +18,9 @@ from trainer.config import load_config
 from trainer.data import prepare
 from trainer.sources import read_source
 from trainer.sql_style import by_names
-from trainer.synthesis import PER_DATABASE, databases, dates, read_synthetic
+from trainer.synthesis import databases, dates
 from trainer.synthesis.families import FAMILIES
+from trainer.synthesis.generate import PER_DATABASE, read_synthetic
 from trainer.synthesis.proof import ROWS, Prover, Unproved
 from trainer.synthesis.writer import Draft
 
@@ -162,7 +163,7 @@ def test_an_artefact_tells_what_was_rejected(originals, settings, tmp_path, monk
 
 def test_databases_without_a_name_to_ask_about_are_an_error(originals, tmp_path, monkeypatch):
     monkeypatch.setenv("T2SQL_CACHE", str(tmp_path))
-    monkeypatch.setattr(databases, "TABLES", 0)
+    monkeypatch.setattr(databases, "MOST_TABLES", 0)
     with pytest.raises(DataError, match="No database"):
         read_synthetic(originals, 5, seed=0)
     assert not list((tmp_path / "trainer" / "synthetic").iterdir())
@@ -193,7 +194,7 @@ def prover(tmp_path):
         ("SELECT count(*) FROM pet WHERE age = 4", (), "nothing but NULL or 0"),
         ("SELECT name FROM pet ORDER BY age LIMIT 1", (), "a tie at the limit"),
         ("SELECT max(age) FROM pet", ("SELECT 5",), "another reading"),
-        ("SELECT nom FROM pet", (), "not for the schema-true decoder"),
+        ("SELECT nom FROM pet", (), "not accepted by schema-constrained"),
         ("SELECT name FROM", (), "not readable"),
     ],
 )

@@ -30,12 +30,14 @@ def day_of(column: str, form: str) -> str:
 
 
 def month_of(column: str, form: str) -> str:
+    """SQL for YYYY-MM of a stored date, whatever its form."""
     if form in _MONTH_AT:
         return f"{year_of(column, form)} || '-' || substr({column}, {_MONTH_AT[form]}, 2)"
     return f"strftime('%Y-%m', {_moment(column, form)})"
 
 
 def year_of(column: str, form: str) -> str:
+    """SQL for YYYY of a stored date, whatever its form."""
     if form in _MONTH_AT:
         return f"substr({column}, 7, 4)"
     return f"strftime('%Y', {_moment(column, form)})"

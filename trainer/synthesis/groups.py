@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
 from t2sql_tui.core.english import plural_noun, with_article
 from t2sql_tui.core.identifiers import quote_identifier
 from trainer.synthesis.dates import in_year, month_of, year_of
-from trainer.synthesis.writer import Condition, Draft, Writer, literal, rounded, where
+from trainer.synthesis.scenario import Entity
+from trainer.synthesis.writer import Condition, Draft, Group, Writer, literal, rounded, where
 
 
 def group_counts(w: Writer) -> Draft | None:
-    """Which group has most, or how many in each."""
+    """The largest group, or the number of rows in each."""
     entity = w.pick_entity()
     if entity is w.event:
         group = w.group(entity)
@@ -17,31 +21,31 @@ def group_counts(w: Writer) -> Draft | None:
         group = w.by(entity, field)
     else:
         return None
-    found = w.conditions(entity, 1, group.about)
-    found = found if w.rng.random() < 0.5 else []
+    filters = w.conditions(entity, 1, group.about)
+    filters = filters if w.rng.random() < 0.5 else []
     start = (
-        f"SELECT {group.select}, count(*) {w.tables(*group.entities)}{where(found)} GROUP BY "
+        f"SELECT {group.select}, count(*) {w.tables(*group.entities)}{where(filters)} GROUP BY "
         f"{group.key}"
     )
     kind = w.rng.random()
     if kind < 0.3:
         return Draft(
-            f"Which {group.words} has the most {entity.many}{w.that(found)}? Show the "
-            f"{group.shown} and the number.",
+            f"Which {group.words} has the most {entity.many}{w.that(filters)}? Show the "
+            f"{group.heading} and the number.",
             f"{start} ORDER BY count(*) DESC LIMIT 1",
         )
     if kind < 0.55 and group.about:
         question = w.pick(
-            f"How many {entity.many}{w.that(found)} are there per {group.words}?",
-            f"How many {entity.many}{w.that(found)} are there for each {group.words}?",
-            f"Count the {entity.many}{w.that(found)} by {group.words}.",
+            f"How many {entity.many}{w.that(filters)} are there per {group.words}?",
+            f"How many {entity.many}{w.that(filters)} are there for each {group.words}?",
+            f"Count the {entity.many}{w.that(filters)} by {group.words}.",
         )
         return Draft(question, start)
     question = w.pick(
-        f"How many {entity.many}{w.that(found)} are there per {group.words}, the largest number "
-        f"first? Show the {group.shown} and the number.",
+        f"How many {entity.many}{w.that(filters)} are there per {group.words}, the largest number "
+        f"first? Show the {group.heading} and the number.",
         w.show(
-            f"the {group.shown} and the number of {entity.many}{w.that(found)} for each "
+            f"the {group.heading} and the number of {entity.many}{w.that(filters)} for each "
             f"{group.words}, the largest number first"
         ),
     )
@@ -49,6 +53,7 @@ def group_counts(w: Writer) -> Draft | None:
 
 
 def by_two(w: Writer) -> Draft | None:
+    """Counts by year and category."""
     event, (start,) = w.event, w.event.of("date")
     field = w.field(event, "category")
     if not field:
@@ -72,19 +77,20 @@ def by_two(w: Writer) -> Draft | None:
 
 
 def mean_per_group(w: Writer) -> Draft | None:
+    """The average or total of money in each group."""
     event, (money,) = w.event, w.event.of("money")
     group = w.group(event)
     function, name = w.rng.choice((("avg", "average"), ("sum", "total"), ("avg", "mean")))
-    value, asked = w.total(money, event.column(money.name), function, inside=True)
-    found = w.conditions(event, 1, group.about, money.words)
-    found = found if w.rng.random() < 0.4 else []
+    value, wording = w.total(money, event.column(money.name), function, inside=True)
+    filters = w.conditions(event, 1, group.about, money.words)
+    filters = filters if w.rng.random() < 0.4 else []
     sql = (
-        f"SELECT {group.select}, {value} {w.tables(*group.entities)}{where(found)} GROUP BY "
+        f"SELECT {group.select}, {value} {w.tables(*group.entities)}{where(filters)} GROUP BY "
         f"{group.key}"
     )
     what = (
-        f"the {group.shown} and the {name} {money.words}{asked} of {group.whose} "
-        f"{event.many}{w.that(found)}"
+        f"the {group.heading} and the {name} {money.words}{wording} of {group.whose} "
+        f"{event.many}{w.that(filters)}"
     )
     if w.rng.random() < 0.6:
         what += w.pick(", highest first", ", the largest first", ", sorted from high to low")
@@ -121,6 +127,7 @@ def share(w: Writer) -> Draft | None:
 
 
 def share_per_group(w: Writer) -> Draft | None:
+    """The percentage of each group's rows that fulfil a condition."""
     event = w.event
     group = w.group(event)
     condition = next(iter(w.conditions(event, 2, group.about)), None)
@@ -129,9 +136,9 @@ def share_per_group(w: Writer) -> Draft | None:
     question = w.pick(
         f"For each {group.words}, what percentage of the {event.many} {condition.tail}, rounded to "
         "one decimal?",
-        f"Show the {group.shown} and the percentage of {group.whose} {event.many} that "
+        f"Show the {group.heading} and the percentage of {group.whose} {event.many} that "
         f"{condition.tail}, to one decimal.",
-        f"Per {group.words}: the {group.shown} and the percentage of {event.many} that "
+        f"Per {group.words}: the {group.heading} and the percentage of {event.many} that "
         f"{condition.tail}, with one decimal.",
     )
     return Draft(
@@ -170,9 +177,10 @@ def side_by_side(w: Writer) -> Draft | None:
     if group.about == field.words:
         return None
     question = w.pick(
-        f"For each {group.words}, show the {group.shown}, how many {event.many} {first.tail} and "
+        f"For each {group.words}, show the {group.heading}, how many {event.many} {first.tail} and "
         f"how many {second.tail}.",
-        f"Per {group.words}: the {group.shown}, the number of {event.many} that {first.tail}, and "
+        f"Per {group.words}: the {group.heading}, the number of {event.many} that {first.tail}, "
+        "and "
         f"the number that {second.tail}.",
     )
     return Draft(
@@ -182,6 +190,7 @@ def side_by_side(w: Writer) -> Draft | None:
 
 
 def buckets(w: Writer) -> Draft | None:
+    """Classes of money (CASE): counted, or shown for the rows that fulfil a condition."""
     event, (money,) = w.event, w.event.of("money")
     column = event.column(money.name)
     low, high = w.rng.choice(((50, 150), (60, 200), (80, 250), (100, 300), (40, 120)))
@@ -210,7 +219,7 @@ def buckets(w: Writer) -> Draft | None:
         return None
     return Draft(
         w.show(
-            f"the {event.called} and the class of {money.words} ({rules}) of the "
+            f"the {event.label_words} and the class of {money.words} ({rules}) of the "
             f"{event.many} that {condition.tail}"
         ),
         f"SELECT {w.name_of(event)}, {case} {w.tables(event)} WHERE {condition.sql}",
@@ -218,6 +227,7 @@ def buckets(w: Writer) -> Draft | None:
 
 
 def untidy_groups(w: Writer) -> Draft | None:
+    """Counts by a text, whatever its case and surrounding spaces."""
     field = w.field(w.event, "untidy")
     if not field:
         return None
@@ -244,7 +254,7 @@ def untidy_groups(w: Writer) -> Draft | None:
 
 
 def top_in_group(w: Writer) -> Draft | None:
-    """The first of each group: a rank, taken in a WITH query."""
+    """The first rows of each group: a rank, taken in a WITH query."""
     event, (money,) = w.event, w.event.of("money")
     group = w.group(event)
     most, count = w.rng.random() < 0.8, w.rng.choice((1, 2, 2, 3))
@@ -260,11 +270,11 @@ def top_in_group(w: Writer) -> Draft | None:
         )
     )
     question = w.pick(
-        f"For each {group.words}, show the {group.shown}, and the {label.words} and {money.words} "
-        f"of {which}{w.pick(' (ties included)', '')}.",
-        f"Within each {group.words}, find {which}. Show the {group.shown}, the {event.one}'s "
+        f"For each {group.words}, show the {group.heading}, and the {label.words} and "
+        f"{money.words} of {which}{w.pick(' (ties included)', '')}.",
+        f"Within each {group.words}, find {which}. Show the {group.heading}, the {event.one}'s "
         f"{label.words} and its {money.words}.",
-        f"What {'is' if count == 1 else 'are'} {which} per {group.words}? List {group.shown}, "
+        f"What {'is' if count == 1 else 'are'} {which} per {group.words}? List {group.heading}, "
         f"{label.words} and {money.words}.",
     )
     columns = ", ".join(map(quote_identifier, (group.output, label.name, money.name)))
@@ -278,22 +288,23 @@ def top_in_group(w: Writer) -> Draft | None:
 
 
 def known_groups(w: Writer) -> Draft | None:
-    """Counts, totals or shares of groups, without those of which the group is not known."""
+    """Counts, totals or shares of groups, without the rows whose group is NULL."""
     event, (money,) = w.event, w.event.of("money")
     fields = [f for f in event.of("category", "untidy") if f.gaps]
     if not fields:
         return None
     field = w.rng.choice(fields)
     column, words = event.column(field.name), field.words
-    key, shown = column, words
+    key, heading = column, words
     if field.kind == "untidy":
-        key, shown = f"lower(trim({column}))", f"{words} (in lower case, without spaces around it)"
+        key = f"lower(trim({column}))"
+        heading = f"{words} (in lower case, without spaces around it)"
     value, what = "count(*)", f"number of {event.many}"
     kind = w.rng.random()
     if kind < 0.3:
         function, name = w.rng.choice((("sum", "total"), ("avg", "average")))
-        value, asked = w.total(money, event.column(money.name), function, inside=True)
-        what = f"{name} {money.words}{asked} of the {event.many}"
+        value, wording = w.total(money, event.column(money.name), function, inside=True)
+        what = f"{name} {money.words}{wording} of the {event.many}"
     elif kind < 0.55 and (condition := w.condition(event, "flag", "end", "date")):
         value = f"round(100.0 * sum({condition.sql}) / count(*), 1)"
         what = f"percentage of {event.many} that {condition.tail}, to one decimal"
@@ -305,9 +316,9 @@ def known_groups(w: Writer) -> Draft | None:
         f"only where there is {with_article(words)}",
     )
     question = w.pick(
-        w.show(f"the {what} for each {shown}; {but}").rstrip("?.") + ".",
-        f"For each {shown}, show the {what}; {but}.",
-        f"{what[0].upper()}{what[1:]} per {shown}, {but}",
+        w.show(f"the {what} for each {heading}; {but}").rstrip("?.") + ".",
+        f"For each {heading}, show the {what}; {but}.",
+        f"{what[0].upper()}{what[1:]} per {heading}, {but}",
     )
     sql = f"SELECT {key}, {value} {w.tables(event)}"
     return Draft(
@@ -315,72 +326,102 @@ def known_groups(w: Writer) -> Draft | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Members:
+    """Whose leaders are asked for: `counted` rows of each member, over the joined `entities`."""
+
+    counted: Entity
+    entities: tuple[Entity, ...]
+    words: str
+    heading: str
+    key: str
+    select: str
+    output: str
+
+
 def leaders(w: Writer) -> Draft | None:
-    """Of each group the member with the most rows or the highest total: a rank of totals."""
-    event, thing, line = w.event, w.thing, w.line
-    members, field = (event, thing), w.field(event, "category")
-    member, shown, counted = thing, f"{thing.called} of the {thing.one}", event
-    key, select, name = thing.column(thing.key), w.name_of(thing), thing.label[0].name
-    kind = w.rng.random()
-    if thing.parent and thing.parent.one != thing.one and kind < 0.4:
-        owner = thing.parent
-        members = (event, thing, owner)
-        group, group_select = owner.column(owner.key), w.name_of(owner)
-        group_words, group_shown, group_name = owner.one, owner.called, owner.label[0].name
-    elif (own := w.field(thing, "category")) and kind < 0.6:
-        group = group_select = thing.column(own.name)
-        group_words = group_shown = f"{thing.one} {own.words}"
-        group_name = own.name
-    elif field:
-        group = group_select = event.column(field.name)
-        group_words = group_shown = field.words
-        group_name = field.name
-        if kind > 0.8:  # which sort of line is most frequent there
-            (sort,) = line.of("category")
-            members, member, shown, counted = (line, event), line, sort.words, line
-            key = select = line.column(sort.name)
-            name = sort.name
-    else:
+    """The members of each group with the most rows or the highest total: a rank of totals."""
+    drawn = _group_and_members(w)
+    if drawn is None or drawn[0].output.lower() == drawn[1].output.lower():
         return None
-    if group_name.lower() == name.lower():
-        return None
-    value, words = "count(*)", f"number of {counted.many}"
-    most = f"the most {counted.many}"
+    group, members = drawn
+    counted = members.counted
+    value, words, most = "count(*)", f"number of {counted.many}", f"the most {counted.many}"
     if w.rng.random() < 0.5:
-        if member is line:
-            (amount,) = line.of("number")
-            value, words = f"sum({line.column(amount.name)})", f"total {amount.words}"
-        else:
-            (money,) = event.of("money")
-            value, words = f"sum({event.column(money.name)})", f"total {money.words}"
+        (summed,) = counted.of("number" if counted is w.line else "money")
+        value, words = f"sum({counted.column(summed.name)})", f"total {summed.words}"
         most = f"the highest {words}"
-    found = w.maybe(event, 0.4, group_words)
-    only = f", counting only {event.many} that {found[0].tail}" if found else ""
+    filters = w.maybe(w.event, 0.4, group.words)
+    question, count = _leaders_question(w, group, members, filters, words, most)
+    keys = ", ".join(dict.fromkeys((group.key, members.key)))
+    columns = ", ".join(map(quote_identifier, (group.output, members.output)))
+    return Draft(
+        question,
+        f"WITH ranked AS (SELECT {group.select}, {members.select}, {value} AS amount, rank() OVER "
+        f"(PARTITION BY {group.key} ORDER BY {value} DESC) AS place "
+        f"{w.tables(*members.entities)}{where(filters)} GROUP BY {keys}) "
+        f"SELECT {columns}, amount FROM ranked WHERE place <= {count}".replace("<= 1", "= 1"),
+    )
+
+
+def _group_and_members(w: Writer) -> tuple[Group, _Members] | None:
+    """Groups of things by their owner or category, or of things or lines by an event's category."""
+    event, thing, owner = w.event, w.thing, w.thing.parent
+    field = w.field(event, "category")
+    heading = f"{thing.label_words} of the {thing.one}"
+    key, select, output = thing.column(thing.key), w.name_of(thing), thing.label[0].name
+    members = _Members(event, (event, thing), thing.one, heading, key, select, output)
+    kind = w.rng.random()
+    if owner and owner.one != thing.one and kind < 0.4:
+        key, select, output = owner.column(owner.key), w.name_of(owner), owner.label[0].name
+        group = Group(owner.one, owner.label_words, key, select, output, ())
+        return group, replace(members, entities=(event, thing, owner))
+    if (own := w.field(thing, "category")) and kind < 0.6:
+        words, column = f"{thing.one} {own.words}", thing.column(own.name)
+        return Group(words, words, column, column, own.name, ()), members
+    if not field:
+        return None
+    if kind > 0.8:  # which sort of line is most frequent there
+        (sort,) = w.line.of("category")
+        column = w.line.column(sort.name)
+        members = _Members(
+            w.line, (w.line, event), sort.words, sort.words, column, column, sort.name
+        )
+    return w.by(event, field), members
+
+
+def _leaders_question(
+    w: Writer,
+    group: Group,
+    members: _Members,
+    filters: Sequence[Condition],
+    words: str,
+    most: str,
+) -> tuple[str, int]:
+    """The question for the leaders of each group, and how many of each are asked for."""
+    only = f", counting only {w.event.many} that {filters[0].tail}" if filters else ""
     count = w.rng.choice((1, 1, 2, 3))
-    one = member.one if member is thing else shown
-    which = f"the {one} with {most}"
+    who, has = members.words, "has"
+    which = f"the {who} with {most}"
     if count > 1:
         number = w.pick(str(count), {2: "two", 3: "three"}[count])
-        which = f"the {number} {plural_noun(one)} with {most}"
+        who, has = plural_noun(members.words), "have"
+        which = f"the {number} {who} with {most}"
     question = w.pick(
-        f"For each {group_words}, show {which}{only}: the {group_shown}, the {shown} and the "
-        f"{words}.",
-        f"Within each {group_words}, find {which}{only}. Show {group_shown}, {shown} and {words}.",
-        f"In each {group_words}, which {one if count == 1 else plural_noun(one)} "
-        f"{'has' if count == 1 else 'have'} {most}{only}? List the {group_shown}, the {shown} and "
-        f"the {words}.",
-        w.show(f"{which} in each {group_words}{only}, with {group_shown}, {shown} and {words}"),
+        f"For each {group.words}, show {which}{only}: the {group.heading}, the {members.heading} "
+        f"and the {words}.",
+        f"Within each {group.words}, find {which}{only}. Show {group.heading}, {members.heading} "
+        f"and {words}.",
+        f"In each {group.words}, which {who} {has} {most}{only}? List the {group.heading}, the "
+        f"{members.heading} and the {words}.",
+        w.show(
+            f"{which} in each {group.words}{only}, with {group.heading}, {members.heading} and "
+            f"{words}"
+        ),
     )
     if count > 1 and "In each" in question:
         question = question.replace(most, f"{most} (the top {count})", 1)
-    columns = ", ".join(map(quote_identifier, (group_name, name)))
-    return Draft(
-        question,
-        f"WITH ranked AS (SELECT {group_select}, {select}, {value} AS amount, rank() OVER "
-        f"(PARTITION BY {group} ORDER BY {value} DESC) AS place {w.tables(*members)}{where(found)} "
-        f"GROUP BY {', '.join(dict.fromkeys((group, key)))}) "
-        f"SELECT {columns}, amount FROM ranked WHERE place <= {count}".replace("<= 1", "= 1"),
-    )
+    return question, count
 
 
 def per_period(w: Writer) -> Draft | None:
@@ -389,52 +430,62 @@ def per_period(w: Writer) -> Draft | None:
     column = event.column(start.name)
     monthly = w.rng.random() < 0.65
     period = (month_of if monthly else year_of)(column, start.form)
-    found, when = [], ""
+    when = ""
     if monthly and w.rng.random() < 0.5:
         year = w.rng.randint(2021, 2024)
         sql, when = in_year(column, start.form, year), f" of {year}"
-        found = [Condition(f"were {start.verb} in {year}", sql, start.words)]
+        filters = [Condition(f"were {start.verb} in {year}", sql, start.words)]
     else:
-        found = w.maybe(event, 0.3, start.words)
-    unit = "month" if monthly else "year"
+        filters = w.maybe(event, 0.3, start.words)
     shape = w.pick(" (as YYYY-MM)", ", written as YYYY-MM,", "") if monthly else ""
-    money = w.field(event, "money")
-    order = w.pick("in chronological order", "from the oldest to the newest", "in order of time")
-    scope = f"{event.many}{w.that(found)}"
-    if (when or not found) and w.rng.random() < 0.4:
-        value = "count(*)"
-        what = w.pick(
-            f"How many {event.many} were {start.verb} in each {unit}{when}{shape}, {order}?",
-            f"Number of {event.many} {start.verb} per {unit}{when}{shape}, {order}",
-            f"Show how many {event.many} were {start.verb} each {unit}{when}{shape}, {order}.",
-        )
-    elif w.rng.random() < 0.5:
-        value = "count(*)"
-        what = w.pick(
-            f"How many {scope} are there for each {unit}{shape} of the {start.words}, {order}?",
-            f"Show the {unit}{shape} of the {start.words} and the number of {scope}, {order}.",
-            f"Number of {scope} by {unit}{shape} of the {start.words}, {order}.",
-            f"Count the {scope} per {unit}{shape} in which they were {start.verb}, {order}.",
-        )
-    else:
-        function, name = w.rng.choice((("sum", "total"), ("avg", "average")))
-        value, asked = w.total(money, event.column(money.name), function, inside=True)
-        what = w.pick(
-            f"Show the {unit}{shape} of the {start.words} and the {name} {money.words}{asked} of "
-            f"the {scope}, {order}.",
-            f"What is the {name} {money.words}{asked} of the {scope} for each {unit}{shape} of the "
-            f"{start.words}, {order}?",
-            f"{name.capitalize()} {money.words}{asked} of the {scope} by {unit}{shape} of the "
-            f"{start.words}, {order}",
-        )
+    question, value = _period_question(w, filters, "month" if monthly else "year", when, shape)
     return Draft(
-        what.replace(",,", ","),
-        f"SELECT {period}, {value} {w.tables(event)}{where(found)} GROUP BY {period} ORDER BY "
+        question.replace(",,", ","),
+        f"SELECT {period}, {value} {w.tables(event)}{where(filters)} GROUP BY {period} ORDER BY "
         f"{period}",
     )
 
 
+def _period_question(
+    w: Writer, filters: Sequence[Condition], unit: str, when: str, shape: str
+) -> tuple[str, str]:
+    """The question for counts or sums by month or year, and the SQL of the value.
+
+    `when` is " of 2023" if the events are all of one year, `shape` how months are to be written.
+    """
+    event, (start,) = w.event, w.event.of("date")
+    money = w.field(event, "money")  # there is one, always; the draw is part of what a seed means
+    assert money
+    order = w.pick("in chronological order", "from the oldest to the newest", "in order of time")
+    scope = f"{event.many}{w.that(filters)}"
+    period = f"{unit}{shape} of the {start.words}"
+    if (when or not filters) and w.rng.random() < 0.4:
+        question = w.pick(
+            f"How many {event.many} were {start.verb} in each {unit}{when}{shape}, {order}?",
+            f"Number of {event.many} {start.verb} per {unit}{when}{shape}, {order}",
+            f"Show how many {event.many} were {start.verb} each {unit}{when}{shape}, {order}.",
+        )
+        return question, "count(*)"
+    if w.rng.random() < 0.5:
+        question = w.pick(
+            f"How many {scope} are there for each {period}, {order}?",
+            f"Show the {period} and the number of {scope}, {order}.",
+            f"Number of {scope} by {period}, {order}.",
+            f"Count the {scope} per {unit}{shape} in which they were {start.verb}, {order}.",
+        )
+        return question, "count(*)"
+    function, name = w.rng.choice((("sum", "total"), ("avg", "average")))
+    value, wording = w.total(money, event.column(money.name), function, inside=True)
+    question = w.pick(
+        f"Show the {period} and the {name} {money.words}{wording} of the {scope}, {order}.",
+        f"What is the {name} {money.words}{wording} of the {scope} for each {period}, {order}?",
+        f"{name.capitalize()} {money.words}{wording} of the {scope} by {period}, {order}",
+    )
+    return question, value
+
+
 def busiest_period(w: Writer) -> Draft | None:
+    """The month or year with the most or fewest events."""
     event, (start,) = w.event, w.event.of("date")
     unit = w.pick("month", "year")
     period = (month_of if unit == "month" else year_of)(event.column(start.name), start.form)
@@ -455,6 +506,7 @@ def busiest_period(w: Writer) -> Draft | None:
 
 
 def running_total(w: Writer) -> Draft | None:
+    """Totals by period, added up (OVER ... ORDER BY)."""
     query, unit, digits, words = _totals(w)
     both = w.rng.random() < 0.7
     question = w.pick(
@@ -471,6 +523,7 @@ def running_total(w: Writer) -> Draft | None:
 
 
 def change(w: Writer) -> Draft | None:
+    """Totals by period and their change from the period before (lag)."""
     query, unit, digits, words = _totals(w)
     question = w.pick(
         f"For each {unit}, show the {words} and the change from the previous {unit}, in order of "
@@ -486,27 +539,30 @@ def change(w: Writer) -> Draft | None:
 
 
 def _totals(w: Writer) -> tuple[str, str, int | None, str]:
-    """A WITH query of totals by month or year; its unit, the digits that are asked for, and the
-    words for what it holds."""
+    """A WITH query of totals by month or year, its unit, the digits that are asked for, and the
+    words for the totals."""
     event, (start,), (money,) = w.event, w.event.of("date"), w.event.of("money")
     column = event.column(start.name)
     unit = w.pick("month", "month", "year")
     period = (month_of if unit == "month" else year_of)(column, start.form)
-    where = when = ""
+    when = ""
+    in_one_year = []
     if unit == "month":
         year = w.rng.randint(2021, 2024)
-        where, when = f" WHERE {in_year(column, start.form, year)}", f" in {year}"
-    found = w.maybe(event, 0.35, start.words, money.words)
-    if found:
-        where += f"{' AND' if where else ' WHERE'} {found[0].sql}"
+        when = f" in {year}"
+        in_one_year = [Condition("", in_year(column, start.form, year), start.words)]
+    filters = w.maybe(event, 0.35, start.words, money.words)
     value, digits = "count(*)", None
-    words = f"number of {event.many} {start.verb}{when}{w.that(found)}"
+    words = f"number of {event.many} {start.verb}{when}{w.that(filters)}"
     if w.rng.random() < 0.5:
-        value, digits, asked = w.amount(money, f"sum({event.column(money.name)})")
-        asked = asked and f" ({asked})"
-        words = f"total {money.words}{asked} of the {event.many} {start.verb}{when}{w.that(found)}"
+        value, digits, wording = w.amount(money, f"sum({event.column(money.name)})")
+        wording = wording and f" ({wording})"
+        words = (
+            f"total {money.words}{wording} of the {event.many} {start.verb}{when}{w.that(filters)}"
+        )
     query = (
-        f"WITH totals AS (SELECT {period} AS period, {value} AS amount {w.tables(event)}{where} "
+        f"WITH totals AS (SELECT {period} AS period, {value} AS amount {w.tables(event)}"
+        f"{where([*in_one_year, *filters])} "
         f"GROUP BY {period})"
     )
     return query, unit, digits, words

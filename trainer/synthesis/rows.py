@@ -10,6 +10,7 @@ from trainer.synthesis.writer import Condition, Draft, Writer, literal, tails, w
 
 
 def missing_count(w: Writer) -> Draft | None:
+    """How many rows lack a contact, a note or an end, or have one."""
     entity = w.pick_entity()
     missing = w.condition(entity, "contact", "note", "end")
     if not missing or "NULL" not in missing.sql:
@@ -18,6 +19,7 @@ def missing_count(w: Writer) -> Draft | None:
 
 
 def dated_count(w: Writer) -> Draft | None:
+    """How many rows have a date in a range."""
     entity = w.pick_entity()
     dated = w.condition(entity, "date")
     if not dated:
@@ -26,27 +28,28 @@ def dated_count(w: Writer) -> Draft | None:
 
 
 def count_of_two(w: Writer) -> Draft | None:
+    """How many rows fulfil two conditions."""
     entity = w.pick_entity()
-    found = w.conditions(entity, 2)
-    return w.count(entity, found) if len(found) == 2 else None
+    filters = w.conditions(entity, 2)
+    return w.count(entity, filters) if len(filters) == 2 else None
 
 
 def either(w: Writer) -> Draft | None:
-    """One condition or another, often what is missing or what a column says."""
+    """Rows that fulfil one condition or another, often a missing value."""
     entity = w.pick_entity()
     ends = entity.of("end")
     if ends and w.rng.random() < 0.5:
         column = entity.column(ends[0].name)
-        found = [
+        filters = [
             Condition(f"have not been {ends[0].verb}", f"{column} IS NULL", ends[0].words),
             w.dated(ends[0], column, "year", "before", "after"),
         ]
     else:
-        found = w.conditions(entity, 2)
-    if len(found) != 2:
+        filters = w.conditions(entity, 2)
+    if len(filters) != 2:
         return None
-    tail = " or ".join(c.tail for c in found)
-    condition = " OR ".join(c.sql for c in found)
+    tail = " or ".join(c.tail for c in filters)
+    condition = " OR ".join(c.sql for c in filters)
     if w.rng.random() < 0.6:
         question = w.how_many(entity.many, tail)
         return Draft(question, f"SELECT count(*) {w.tables(entity)} WHERE {condition}")
@@ -57,6 +60,7 @@ def either(w: Writer) -> Draft | None:
 
 
 def untidy_count(w: Writer) -> Draft | None:
+    """Rows with a text, whatever its case and surrounding spaces."""
     field = w.field(w.event, "untidy")
     if not field:
         return None
@@ -65,31 +69,31 @@ def untidy_count(w: Writer) -> Draft | None:
     value = condition.sql.split(" = ")[1]
     plain = condition.sql.replace("lower(trim(", "").replace("))", "")
     more = [c for c in w.conditions(event, 1) if w.rng.random() < 0.3]
-    found = [*more, condition]
+    filters = [*more, condition]
     rivals = [
         f"SELECT count(*) {w.tables(event)} WHERE {c}"
         for c in (plain, f"lower({column}) = {value}", f"trim({column}) = {value}")
     ]
     if w.rng.random() < 0.6:
-        return w.count(event, found, () if more else tuple(rivals))
+        return w.count(event, filters, () if more else tuple(rivals))
     (money,) = event.of("money")
-    total, asked = w.total(money, event.column(money.name), "sum", inside=True)
+    total, wording = w.total(money, event.column(money.name), "sum", inside=True)
     return Draft(
-        w.tell(f"the total {money.words}{asked} of the {event.many} that {tails(found)}"),
-        f"SELECT {total} {w.tables(event)}{where(found)}",
+        w.tell(f"the total {money.words}{wording} of the {event.many} that {tails(filters)}"),
+        f"SELECT {total} {w.tables(event)}{where(filters)}",
     )
 
 
 def listing(w: Writer) -> Draft | None:
     """Some columns of the rows that fulfil a condition or two, often in an order."""
     entity = w.pick_entity()
-    found = w.conditions(entity, w.rng.choice((1, 1, 2)))
+    filters = w.conditions(entity, w.rng.choice((1, 1, 2)))
     other = w.field(entity, "number", "money", "category", "contact", "date")
-    if not found or not other:
+    if not filters or not other:
         return None
     label, column = entity.label[0], entity.column(other.name)
-    what = f"the {label.words} and {other.words} of the {entity.many}{w.that(found)}"
-    sql = f"SELECT {w.name_of(entity)}, {column} {w.tables(entity)}{where(found)}"
+    what = f"the {label.words} and {other.words} of the {entity.many}{w.that(filters)}"
+    sql = f"SELECT {w.name_of(entity)}, {column} {w.tables(entity)}{where(filters)}"
     if other.kind in ("number", "money"):
         what += w.pick(
             f", highest {other.words} first", f", sorted by {other.words}, largest first"
@@ -108,37 +112,36 @@ def listing(w: Writer) -> Draft | None:
 
 
 def fill_in(w: Writer) -> Draft | None:
-    """COALESCE: a word in place of what is missing."""
+    """COALESCE: a word in place of a missing value."""
     entity = w.pick_entity()
     field = w.field(entity, "contact", "note")
-    found = w.conditions(entity, 1)
-    if not field or not found or found[0].about == field.words:
+    filters = w.conditions(entity, 1)
+    if not field or not filters or filters[0].about == field.words:
         return None
-    found = found if entity is w.event or w.rng.random() < 0.4 else []
+    filters = filters if entity is w.event or w.rng.random() < 0.4 else []
     word = w.pick("none", "unknown", "n/a", "missing", "-")
-    name = entity.called
-    question = (
-        w.pick(
+    name = entity.label_words
+    columns = f"{name} and {field.words}"
+    if filters:
+        question = w.pick(
             w.show(
-                f"the {name} and {field.words} of the {entity.many}{w.that(found)}, with '{word}' "
-                f"where there is no {field.words}"
+                f"the {columns} of the {entity.many}{w.that(filters)}, with '{word}' where there "
+                f"is no {field.words}"
             ),
-            f"For the {entity.many}{w.that(found)}, list {name} and {field.words}; write '{word}' if "
-            f"the {field.words} is missing.",
+            f"For the {entity.many}{w.that(filters)}, list {columns}; write '{word}' if the "
+            f"{field.words} is missing.",
         )
-        if found
-        else w.pick(
+    else:
+        question = w.pick(
             w.show(
-                f"the {name} and {field.words} of all {entity.many}, with '{word}' where there is "
-                f"no {field.words}"
+                f"the {columns} of all {entity.many}, with '{word}' where there is no {field.words}"
             ),
-            f"List {name} and {field.words} of every one of the {entity.many}; put '{word}' for a "
-            f"missing {field.words}.",
+            f"List {columns} of every one of the {entity.many}; put '{word}' for a missing "
+            f"{field.words}.",
         )
-    )
     select = f"SELECT {w.name_of(entity)}, "
     column = entity.column(field.name)
-    rest = f" {w.tables(entity)}{where(found)}"
+    rest = f" {w.tables(entity)}{where(filters)}"
     return Draft(
         question, f"{select}coalesce({column}, {literal(word)}){rest}", (f"{select}{column}{rest}",)
     )
@@ -146,13 +149,23 @@ def fill_in(w: Writer) -> Draft | None:
 
 def text(w: Writer) -> Draft | None:
     """Length, first letters, capitals, parts of a text, patterns."""
-    thing, column, name = w.thing, w.name_of(w.thing), w.thing.called
-    many, tables = thing.many, w.tables(w.thing)
-    mail = next((f for f in thing.of("contact") if f.words == "e-mail"), None)
+    thing = w.thing
     some = w.rng.choice(thing.label[0].values)
-    letter, word = some[0].upper(), w.rng.choice(some.split())
+    word = w.rng.choice(some.split())
     length = w.rng.randint(5, 16)
-    options = [
+    options = _label_questions(w, some[0].upper(), word, length)
+    mail = next((f for f in thing.of("contact") if f.words == "e-mail"), None)
+    if mail:
+        options += 2 * _mail_questions(w, thing.column(mail.name))
+    return Draft(*w.rng.choice(options))
+
+
+def _label_questions(w: Writer, letter: str, word: str, length: int) -> list[tuple[str, str]]:
+    """Questions about the names of the things, with their SQL."""
+    thing, column, name = w.thing, w.name_of(w.thing), w.thing.label_words
+    many, tables = thing.many, w.tables(w.thing)
+    first = f"substr({column}, 1, 1)"
+    return [
         (
             w.show(f"the {name} of each of the {many} and its length in characters, longest first"),
             f"SELECT {column}, length({column}) {tables} ORDER BY length({column}) DESC",
@@ -174,34 +187,36 @@ def text(w: Writer) -> Draft | None:
             f"SELECT {column} {tables} WHERE {column} LIKE {literal(f'%{word}%')}",
         ),
         (
-            f"How many {many} are there for each first letter of the {name}? Show the letter and the "
-            "number, in alphabetical order.",
-            f"SELECT substr({column}, 1, 1), count(*) {tables} GROUP BY substr({column}, 1, 1) ORDER "
-            f"BY substr({column}, 1, 1)",
+            f"How many {many} are there for each first letter of the {name}? Show the letter and "
+            "the number, in alphabetical order.",
+            f"SELECT {first}, count(*) {tables} GROUP BY {first} ORDER BY {first}",
         ),
         (
-            f"What is the longest {name} of {with_article(thing.one)}, and how many characters does it have?",
+            f"What is the longest {name} of {with_article(thing.one)}, and how many characters "
+            "does it have?",
             f"SELECT {column}, length({column}) {tables} ORDER BY length({column}) DESC LIMIT 1",
         ),
     ]
-    if mail:
-        address = thing.column(mail.name)
-        domain = f"substr({address}, instr({address}, '@') + 1)"
-        options += 2 * [
-            (
-                f"How many {many} use each e-mail domain (the part after the @)? Leave out those "
-                "without an e-mail.",
-                f"SELECT {domain}, count(*) {tables} WHERE {address} IS NOT NULL GROUP BY {domain}",
-            ),
-            (
-                f"How many {many} have an e-mail address at example.org?",
-                f"SELECT count(*) {tables} WHERE {address} LIKE '%@example.org'",
-            ),
-        ]
-    return Draft(*w.rng.choice(options))
+
+
+def _mail_questions(w: Writer, address: str) -> list[tuple[str, str]]:
+    many, tables = w.thing.many, w.tables(w.thing)
+    domain = f"substr({address}, instr({address}, '@') + 1)"
+    return [
+        (
+            f"How many {many} use each e-mail domain (the part after the @)? Leave out those "
+            "without an e-mail.",
+            f"SELECT {domain}, count(*) {tables} WHERE {address} IS NOT NULL GROUP BY {domain}",
+        ),
+        (
+            f"How many {many} have an e-mail address at example.org?",
+            f"SELECT count(*) {tables} WHERE {address} LIKE '%@example.org'",
+        ),
+    ]
 
 
 def above_average(w: Writer) -> Draft | None:
+    """Rows above or below the average of a column."""
     entity = w.pick_entity()
     field = w.field(entity, "number", "money")
     if not field:
@@ -216,7 +231,7 @@ def above_average(w: Writer) -> Draft | None:
         )
     return Draft(
         w.show(
-            f"the {entity.called} and {field.words} of the {entity.many} that {tail}, "
+            f"the {entity.label_words} and {field.words} of the {entity.many} that {tail}, "
             f"{'largest' if above else 'smallest'} first"
         ),
         f"SELECT {w.name_of(entity)}, {column} {w.tables(entity)} {condition} ORDER BY {column} "
@@ -225,6 +240,7 @@ def above_average(w: Writer) -> Draft | None:
 
 
 def top(w: Writer) -> Draft | None:
+    """The rows with the highest or lowest values of a column."""
     entity = w.pick_entity()
     field = w.field(entity, "money", "number")
     if not field:
@@ -232,44 +248,45 @@ def top(w: Writer) -> Draft | None:
     column, label = entity.column(field.name), entity.label[0]
     count = w.rng.choice((1, 3, 3, 5, 10))
     most = w.rng.random() < 0.75
-    found = w.maybe(entity, 0.35, field.words)
+    filters = w.maybe(entity, 0.35, field.words)
     both = w.rng.random() < 0.6
     number = {3: w.pick("3", "three"), 5: w.pick("5", "five"), 10: "10"}.get(count, "")
     one, many = (w.extreme(noun, field, most) for noun in (entity.one, entity.many))
     if count == 1:
-        shown = f"the {label.words} and {field.words}" if both else f"the {label.words}"
-        what = f"{shown} of the {one}"
-        what += f" among the {entity.many}{w.that(found)}" if found else ""
+        columns = f"the {label.words} and {field.words}" if both else f"the {label.words}"
+        what = f"{columns} of the {one}"
+        what += f" among the {entity.many}{w.that(filters)}" if filters else ""
         question = w.show_one(what)
     else:
-        shown = f"the {label.words} and {field.words}" if both else w.names(entity)
-        only = f", only among those{w.that(found)}" if found else ""
-        question = w.show(f"{shown} of the {number} {many}{only}")
+        columns = f"the {label.words} and {field.words}" if both else w.names(entity)
+        only = f", only among those{w.that(filters)}" if filters else ""
+        question = w.show(f"{columns} of the {number} {many}{only}")
     return Draft(
         question,
         f"SELECT {w.name_of(entity)}{f', {column}' if both else ''} {w.tables(entity)}"
-        f"{where(found)} ORDER BY {column} {'DESC' if most else 'ASC'} LIMIT {count}",
+        f"{where(filters)} ORDER BY {column} {'DESC' if most else 'ASC'} LIMIT {count}",
     )
 
 
 def newest(w: Writer) -> Draft | None:
+    """The rows with the latest dates."""
     entity = w.pick_entity()
     field = w.field(entity, "date")
     if not field:
         return None
-    column, name, count = entity.column(field.name), entity.called, w.rng.choice((1, 3, 5))
-    found = w.conditions(entity, 1, field.words)
-    found = found if w.rng.random() < 0.5 else []
+    column, name, count = entity.column(field.name), entity.label_words, w.rng.choice((1, 3, 5))
+    filters = w.conditions(entity, 1, field.words)
+    filters = filters if w.rng.random() < 0.5 else []
     which = f"the {entity.one}" if count == 1 else f"the {count} {entity.many}"
     names = f"the {name}" if count == 1 else w.names(entity)
     show = w.show_one if count == 1 else w.show
     question = show(
         f"{names} of {which} most recently {field.verb.removeprefix('last ')}"
-        f"{f', of those{w.that(found)}' if found else ''}"
+        f"{f', of those{w.that(filters)}' if filters else ''}"
     )
     return Draft(
         question,
-        f"SELECT {w.name_of(entity)} {w.tables(entity)}{where(found)} ORDER BY "
+        f"SELECT {w.name_of(entity)} {w.tables(entity)}{where(filters)} ORDER BY "
         f"{in_order(column, field.form)} DESC LIMIT {count}",
     )
 
@@ -307,77 +324,78 @@ def days(w: Writer) -> Draft | None:
     event, (start,), (end,) = w.event, w.event.of("date"), w.event.of("end")
     first, last = event.column(start.name), event.column(end.name)
     if start.form == "epoch":
-        days = f"({last} - {first}) / 86400.0"
+        length = f"({last} - {first}) / 86400.0"
     else:
-        days = f"julianday({in_order(last, end.form)}) - julianday({in_order(first, start.form)})"
+        length = f"julianday({in_order(last, end.form)}) - julianday({in_order(first, start.form)})"
     between = w.pick(
         f"from being {start.verb} to being {end.verb}",
         f"between the {start.words} and the {end.words}",
     )
+    return Draft(*w.rng.choice(_days_questions(w, length, between)))
+
+
+def _days_questions(w: Writer, length: str, between: str) -> list[tuple[str, str]]:
+    """Questions about a length in days, an expression, with their SQL."""
+    event, tables = w.event, w.tables(w.event)
     limit = w.rng.choice((14, 20, 30, 40, 50))
-    name = event.called
     group = w.group(event)
-    question, sql = w.rng.choice(
+    return [
         (
-            (
-                w.tell(
-                    f"the average number of days {between} of the {event.many}, rounded to one "
-                    f"decimal"
-                ),
-                f"SELECT round(avg({days}), 1) {w.tables(event)}",
+            w.tell(
+                f"the average number of days {between} of the {event.many}, rounded to one decimal"
             ),
-            (
-                w.how_many(event.many, f"took more than {limit} days {between}"),
-                f"SELECT count(*) {w.tables(event)} WHERE {days} > {limit}",
+            f"SELECT round(avg({length}), 1) {tables}",
+        ),
+        (
+            w.how_many(event.many, f"took more than {limit} days {between}"),
+            f"SELECT count(*) {tables} WHERE {length} > {limit}",
+        ),
+        (
+            w.show(
+                f"{w.names(event)} of the {event.many} that took longer than {limit} days {between}"
             ),
-            (
-                w.show(
-                    f"{w.names(event)} of the {event.many} that took longer than {limit} days "
-                    f"{between}"
-                ),
-                f"SELECT {w.name_of(event)} {w.tables(event)} WHERE {days} > {limit}",
-            ),
-            (
-                f"For each {group.words}, show the {group.shown} and the average number of days "
-                f"{between}, to one decimal, over {group.whose} {event.many}.",
-                f"SELECT {group.select}, round(avg({days}), 1) {w.tables(*group.entities)} GROUP BY "
-                f"{group.key}",
-            ),
-            (
-                f"Which {event.one} took the longest {between}? Show its {name} and the days, rounded to "
-                "one decimal.",
-                f"SELECT {w.name_of(event)}, round({days}, 1) {w.tables(event)} ORDER BY {days} DESC "
-                f"LIMIT 1",
-            ),
-        )
-    )
-    return Draft(question, sql)
+            f"SELECT {w.name_of(event)} {tables} WHERE {length} > {limit}",
+        ),
+        (
+            f"For each {group.words}, show the {group.heading} and the average number of days "
+            f"{between}, to one decimal, over {group.whose} {event.many}.",
+            f"SELECT {group.select}, round(avg({length}), 1) {w.tables(*group.entities)} GROUP BY "
+            f"{group.key}",
+        ),
+        (
+            f"Which {event.one} took the longest {between}? Show its {event.label_words} and the "
+            "days, rounded to one decimal.",
+            f"SELECT {w.name_of(event)}, round({length}, 1) {tables} ORDER BY {length} DESC "
+            "LIMIT 1",
+        ),
+    ]
 
 
 def view(w: Writer) -> Draft | None:
+    """Rows of the view."""
     event = w.event
     if not event.view:
         return None
     name, word = event.view
-    shown = replace(event, table=name, many=f"{word} {event.many}")
+    rows = replace(event, table=name, many=f"{word} {event.many}")
     (money,), (start,) = event.of("money"), event.of("date")
-    column = shown.column(money.name)
-    tables = w.tables(shown)
-    total, asked = w.total(money, column, "sum")
-    dated = w.dated(start, shown.column(start.name))
+    column = rows.column(money.name)
+    tables = w.tables(rows)
+    total, wording = w.total(money, column, "sum")
+    dated = w.dated(start, rows.column(start.name))
     limit = w.rng.choice((3, 5))
     question, sql = w.rng.choice(
         (
-            (w.how_many(shown.many, dated.tail), f"SELECT count(*) {tables} WHERE {dated.sql}"),
+            (w.how_many(rows.many, dated.tail), f"SELECT count(*) {tables} WHERE {dated.sql}"),
             (
-                w.tell(f"the total {money.words} of the {shown.many}{asked}"),
+                w.tell(f"the total {money.words} of the {rows.many}{wording}"),
                 f"SELECT {total} {tables}",
             ),
             (
                 w.show(
-                    f"{w.names(event)} of the {limit} {shown.many} with the highest {money.words}"
+                    f"{w.names(event)} of the {limit} {rows.many} with the highest {money.words}"
                 ),
-                f"SELECT {w.name_of(shown)} {tables} ORDER BY {column} DESC LIMIT {limit}",
+                f"SELECT {w.name_of(rows)} {tables} ORDER BY {column} DESC LIMIT {limit}",
             ),
         )
     )

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
-# One, many, what starts it, what ends it, its states, what its money is called.
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EventWords:
+    """The words for a kind of event: nouns, the verbs that start and end it, its states, and the
+    words for its money."""
+
+    one: str
+    many: str
+    start: str
+    end: str
+    states: tuple[str, ...]
+    money: tuple[str, ...]
+
+
+def _event(words: str, states: str, money: str) -> EventWords:
+    one, many, start, end = words.split("/")
+    return EventWords(one, many, start, end, tuple(states.split()), tuple(money.split("/")))
+
+
 EVENTS = tuple(
-    (*words.split("/"), states.split(), money.split("/"))
+    _event(words, states, money)
     for words, states, money in (
         ("order/orders/placed/delivered", "open packed sent cancelled", "total/amount"),
         ("invoice/invoices/issued/paid", "draft due overdue settled", "amount/total/sum due"),
@@ -116,7 +136,7 @@ THING_CATEGORIES = (
     ("risk", ("low", "medium", "high")),
     ("segment", ("private", "public", "mixed")),
 )
-# Of these verbs people also say that something is still un-done.
+# Verbs that people also put "un" before: "still unpaid".
 UNDONE = (
     "paid",
     "answered",
@@ -129,8 +149,8 @@ UNDONE = (
     "approved",
     "decided",
 )
-SKIPPED = {"useracct", "operate company"}  # tables; no words that people use
-# In the name of a column of numbers: what is no quantity, or one that nobody would say so.
+SKIPPED = {"useracct", "operate company"}  # names of tables that people would not say
+# Words in the names of columns of numbers that are not quantities, or have a unit for a name.
 ODD_NUMBERS = {
     "billion",
     "million",
@@ -144,11 +164,11 @@ ODD_NUMBERS = {
     "zip",
     "no",
 }
-# What the rows with the most and the least are called.
+# Adjectives for the rows with the largest and the smallest value of a column.
 ADJECTIVES = dict.fromkeys(
     ("price", "cost", "fee", "charge", "rent"), ("most expensive", "cheapest")
 ) | dict.fromkeys(("amount", "total", "sum due", "budget", "value"), ("largest", "smallest"))
-# How names are written, and how often so.
+# Styles of names, and how often each is drawn.
 STYLES = {"snake": 55, "camel": 12, "pascal": 10, "spaced": 16, "upper": 7}
 
 

@@ -1,5 +1,4 @@
-"""Writes the parts of a question and the SQL of each: who is asked about, and under which
-conditions."""
+"""The parts of questions and the SQL of each: what is asked for, of which rows, how grouped."""
 
 from __future__ import annotations
 
@@ -10,15 +9,18 @@ from datetime import date, timedelta
 
 from t2sql_tui.core.english import plural_noun, with_article
 from t2sql_tui.core.identifiers import quote_identifier
-from trainer.synthesis.databases import Entity, Field, World
 from trainer.synthesis.dates import day_of, in_year, month_of, year_of
+from trainer.synthesis.scenario import Entity, Field, Scenario
 from trainer.synthesis.vocabulary import ADJECTIVES, STATUS, UNDONE
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A question and its SQL, yet to be proved. `rivals` are other readings, which must give
-    other rows for the question to teach the difference."""
+    """A question and its SQL, not yet proved.
+
+    `rivals` are the SQL of other readings of the question; they must give other rows, or the
+    question would not teach the difference.
+    """
 
     question: str
     sql: str
@@ -27,7 +29,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`tail` completes "the bookings that ...", `about` names the column it tests."""
+    """A condition on rows: `tail` completes "the bookings that ...", `about` is the column."""
 
     tail: str
     sql: str
@@ -36,11 +38,14 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What rows are grouped by: "each `words`", of which `shown` is asked for (`select`, named
-    `output`), over the tables of `entities`."""
+    """What rows are grouped by: "for each `words`", by the SQL `key`.
+
+    The question asks for the `heading` of each group, which is the SQL `select`, a column named
+    `output`. `about` is the column of the event that groups, "" for a group by thing.
+    """
 
     words: str
-    shown: str
+    heading: str
     key: str
     select: str
     output: str
@@ -49,6 +54,7 @@ class Group:
 
     @property
     def whose(self) -> str:
+        """The pronoun for "over its bookings"."""
         return "its" if self.about else "their"
 
 
@@ -56,16 +62,16 @@ _PERIODS = ("month", "months", "before", "after", "between", "since")
 
 
 class Writer:
-    """Draws the parts of a question and their SQL for one world."""
+    """Draws the parts of questions about one scenario, with their SQL."""
 
-    def __init__(self, world: World, rng: random.Random) -> None:
+    def __init__(self, scenario: Scenario, rng: random.Random) -> None:
         self.rng = rng
-        self.thing, self.event, self.line = world.thing, world.event, world.line
+        self.thing, self.event, self.line = scenario.thing, scenario.event, scenario.line
 
-    # parts of SQL ----------------------------------------------------------------------
+    # --- parts of SQL -------------------------------------------------------------------
 
     def tables(self, *entities: Entity) -> str:
-        """FROM with the tables joined along their keys, the children first."""
+        """FROM with the tables joined on their keys, children first."""
         text = f"FROM {quote_identifier(entities[0].table)}"
         for entity in entities[1:]:
             child = next(e for e in entities if e.parent and e.parent.table == entity.table)
@@ -76,13 +82,15 @@ class Writer:
         return text
 
     def name_of(self, entity: Entity) -> str:
+        """The column that names the rows of a table."""
         return entity.column(entity.label[0].name)
 
     def pick_entity(self) -> Entity:
+        """The thing or, twice as often, the event."""
         return self.rng.choice((self.thing, self.event, self.event))
 
     def group(self, event: Entity) -> Group:
-        """By a category of the events, or by the thing that they belong to."""
+        """What events are grouped by: a category, their thing, or a category of the thing."""
         field = self.field(event, "category")
         if field and self.rng.random() < 0.6:
             return self.by(event, field)
@@ -103,29 +111,33 @@ class Writer:
         )
 
     def by(self, entity: Entity, field: Field) -> Group:
+        """The group by a column of `entity`."""
         column = entity.column(field.name)
         return Group(field.words, field.words, column, column, field.name, (entity,), field.words)
 
     def names(self, entity: Entity) -> str:
-        return f"the {plural_noun(entity.called)}"
+        """ "the names", or what the names of that table are called."""
+        return f"the {plural_noun(entity.label_words)}"
 
     def extreme(self, noun: str, field: Field, most: bool) -> str:
-        """ "repairs with the highest cost", or what people call those: "most expensive repairs"."""
+        """ "repairs with the highest cost" or, shorter, "most expensive repairs"."""
         if field.words in ADJECTIVES and field.kind == "money" and self.rng.random() < 0.35:
             return f"{ADJECTIVES[field.words][0 if most else 1]} {noun}"
         return f"{noun} with the {'highest' if most else 'lowest'} {field.words}"
 
     def pick(self, *texts: str) -> str:
+        """One of the texts."""
         return self.rng.choice(texts)
 
     def field(self, entity: Entity, *kinds: str) -> Field | None:
-        found = entity.of(*kinds)
-        return self.rng.choice(found) if found else None
+        """One of the columns of these kinds; None if there is none."""
+        fields = entity.of(*kinds)
+        return self.rng.choice(fields) if fields else None
 
-    # parts of questions ----------------------------------------------------------------
+    # --- parts of questions -------------------------------------------------------------
 
     def show(self, what: str) -> str:
-        """Asks for a list."""
+        """A question for a list."""
         are = "is" if " of each " in what else "are"
         return self.pick(
             f"Show {what}.",
@@ -141,10 +153,11 @@ class Writer:
         )
 
     def show_one(self, what: str) -> str:
+        """A question for one row."""
         return self.show(what).replace("What are", "What is")
 
     def tell(self, what: str) -> str:
-        """Asks for a single value."""
+        """A question for a single value."""
         return self.pick(
             f"What is {what}?",
             f"Tell me {what}.",
@@ -156,6 +169,7 @@ class Writer:
         )
 
     def how_many(self, many: str, tail: str) -> str:
+        """A question for a number of rows."""
         return self.pick(
             f"How many {many} {tail}?",
             f"Count the {many} that {tail}.",
@@ -166,24 +180,30 @@ class Writer:
         )
 
     def count(
-        self, entity: Entity, found: Sequence[Condition], rivals: tuple[str, ...] = ()
+        self, entity: Entity, filters: Sequence[Condition], rivals: tuple[str, ...] = ()
     ) -> Draft:
-        """How many rows fulfil all conditions."""
-        question = self.how_many(entity.many, tails(found))
-        return Draft(question, f"SELECT count(*) {self.tables(entity)}{where(found)}", rivals)
+        """The question how many rows fulfil all conditions."""
+        question = self.how_many(entity.many, tails(filters))
+        return Draft(question, f"SELECT count(*) {self.tables(entity)}{where(filters)}", rivals)
 
     def total(
         self, field: Field, column: str, function: str, *, inside: bool = False
     ) -> tuple[str, str]:
-        """An aggregate, rounded or not, and the words that ask for it so; in brackets if they
-        stand `inside` the question."""
-        expression, digits, asked = self.amount(field, f"{function}({column})")
-        brackets = inside or (asked and self.rng.random() < 0.25)
-        return rounded(expression, digits), asked and (f" ({asked})" if brackets else f", {asked}")
+        """An aggregate, rounded or not, and the words that ask for this: ", to one decimal".
+
+        In brackets if they stand `inside` the question.
+        """
+        expression, digits, wording = self.amount(field, f"{function}({column})")
+        brackets = inside or (wording and self.rng.random() < 0.25)
+        return rounded(expression, digits), wording and (
+            f" ({wording})" if brackets else f", {wording}"
+        )
 
     def amount(self, field: Field, expression: str) -> tuple[str, int | None, str]:
-        """An expression over a column of money or numbers in the unit that is asked for, the
-        digits it is asked to have (None: as they come), and the words for both."""
+        """An expression over a column of money or numbers, its digits, and the words for both.
+
+        The expression is in the unit that the words ask for; digits None means not rounded.
+        """
         digits, unit = self.rng.choice((1, 2, 2)), ""
         if field.form == "cents":
             if self.rng.random() < 0.2:
@@ -201,11 +221,11 @@ class Writer:
             unit + self.pick(f"rounded to {places}", f"with {places}", f"to {places}"),
         )
 
-    # conditions ------------------------------------------------------------------------
+    # --- conditions ---------------------------------------------------------------------
 
     def that(self, conditions: Sequence[Condition]) -> str:
-        """The relative clause of conditions; of one, often shortened to "with ..." or to what
-        happened ("booked in 2023")."""
+        """The relative clause of conditions: " that were booked in 2023", " booked in 2023",
+        " with no e-mail"."""
         if not conditions:
             return ""
         clause = tails(conditions)
@@ -218,7 +238,7 @@ class Writer:
         return f" that {clause}"
 
     def condition(self, entity: Entity, *kinds: str) -> Condition | None:
-        """One condition on a column of the kinds (of any kind if none is named)."""
+        """A condition on a column of one of these kinds (of any kind if none is named)."""
         field = self.field(
             entity, *(kinds or ("category", "date", "end", "flag", "number", "money", "contact"))
         )
@@ -242,13 +262,15 @@ class Writer:
         raise ValueError(field.kind)
 
     def flagged(self, field: Field, column: str, yes: bool) -> Condition:
+        """A condition on a flag."""
         tail = f"are {'' if yes else 'not '}{field.words}"
         return Condition(tail, f"{column} = {int(yes)}", field.words)
 
     def is_value(self, entity: Entity, field: Field) -> Condition:
+        """A condition on a category: equal to a value, to one of two, or to any other."""
         column, value = entity.column(field.name), self.rng.choice(field.values)
         kind = self.rng.random()
-        verbs = {f.verb for f in entity.of("date", "end")}  # "are planned" may mean a date
+        verbs = {f.verb for f in entity.of("date", "end")}  # "are planned" could mean a date
         if field.words in STATUS and kind > 0.6 and not {value, f"{value}ed"} & verbs:
             return Condition(f"are {value}", f"{column} = {literal(value)}", field.words)
         if kind < 0.12 and len(field.values) > 2:
@@ -270,19 +292,7 @@ class Writer:
 
     def _missing(self, field: Field, column: str) -> Condition:
         if field.kind == "end":
-            if self.rng.random() < 0.65:
-                tail = self.pick(
-                    f"have not been {field.verb} yet",
-                    f"are not {field.verb} yet",
-                    f"have no {field.words}",
-                    f"were never {field.verb}",
-                    f"are still un{field.verb}"
-                    if field.verb in UNDONE
-                    else f"are yet to be {field.verb}",
-                )
-                return Condition(tail, f"{column} IS NULL", field.words)
-            tail = self.pick(f"have been {field.verb}", f"have a {field.words}")
-            return Condition(tail, f"{column} IS NOT NULL", field.words)
+            return self._unended(field, column)
         words = field.words
         if self.rng.random() < 0.65:
             tail = self.pick(
@@ -295,57 +305,93 @@ class Writer:
         tail = self.pick(f"have {with_article(words)}", f"do have {with_article(words)}")
         return Condition(tail, f"{column} IS NOT NULL", words)
 
+    def _unended(self, field: Field, column: str) -> Condition:
+        if self.rng.random() < 0.65:
+            un = f"still un{field.verb}" if field.verb in UNDONE else f"yet to be {field.verb}"
+            tail = self.pick(
+                f"have not been {field.verb} yet",
+                f"are not {field.verb} yet",
+                f"have no {field.words}",
+                f"were never {field.verb}",
+                f"are {un}",
+            )
+            return Condition(tail, f"{column} IS NULL", field.words)
+        tail = self.pick(f"have been {field.verb}", f"have a {field.words}")
+        return Condition(tail, f"{column} IS NOT NULL", field.words)
+
     def dated(self, field: Field, column: str, *kinds: str) -> Condition:
-        """A year, a month, a range or a limit, tested in the form the column is stored in."""
-        rng, form, verb = self.rng, field.form, field.verb
-        iso = form in ("iso", "datetime")
-        year, month = rng.randint(2021, 2024), rng.randint(1, 12)
-        first = date(year, month, rng.randint(1, 28))
-        spoken = self.pick(
-            f"{first}", f"{first.day} {first:%B %Y}", f"{first:%B} {first.day}, {year}"
-        )
-        match rng.choice(kinds or ("year", "year", *_PERIODS)):
-            case "year":
-                sql = in_year(column, form, year)
-                tail = self.pick(
-                    f"were {verb} in {year}",
-                    f"have been {verb} during {year}",
-                    f"have {with_article(field.words)} in {year}",
-                )
-            case "month":
-                when = f"{year}-{month:02}"
-                sql = f"{column} LIKE '{when}%'" if iso else f"{month_of(column, form)} = '{when}'"
-                tail = (
-                    f"were {verb} in {self.pick(f'{first:%B %Y}', f'{first:%B} of {year}', when)}"
-                )
-            case "before":
-                sql = f"{column if iso else day_of(column, form)} < '{first}'"
-                tail = f"were {verb} before {spoken}"
-            case "after":
-                sql = f"{day_of(column, form)} > '{first}'"
-                tail = f"were {verb} after {spoken}"
-            case "between":
-                last = first + timedelta(rng.randint(30, 200))
-                sql = f"{day_of(column, form)} BETWEEN '{first}' AND '{last}'"
-                tail = f"were {verb} between {first} and {last}"
-            case "since":
-                sql = (
-                    f"{column} >= '{year}-01-01'" if iso else f"{year_of(column, form)} >= '{year}'"
-                )
-                tail = self.pick(f"were {verb} in {year} or later", f"were {verb} after {year - 1}")
-            case _:
-                month = rng.randint(1, 10)
-                last_month = rng.randint(month + 1, min(12, month + 6))
-                names = f"{date(year, month, 1):%B}", f"{date(year, last_month, 1):%B}"
-                sql = (
-                    f"{month_of(column, form)} BETWEEN '{year}-{month:02}' AND "
-                    f"'{year}-{last_month:02}'"
-                )
-                tail = self.pick(
-                    f"were {verb} between {names[0]} and {names[1]} {year}",
-                    f"were {verb} from {names[0]} to {names[1]} {year}",
-                )
+        """A condition on a date: a year, a month, a range or a limit.
+
+        The SQL reads the form in which the column stores its dates.
+        """
+        year, month = self.rng.randint(2021, 2024), self.rng.randint(1, 12)
+        day = date(year, month, self.rng.randint(1, 28))
+        spoken = self.pick(f"{day}", f"{day.day} {day:%B %Y}", f"{day:%B} {day.day}, {year}")
+        kind = self.rng.choice(kinds or ("year", "year", *_PERIODS))
+        if kind in ("before", "after"):
+            sql = self._limit(field, column, day, kind)
+            tail = f"were {field.verb} {kind} {spoken}"
+        else:
+            draw = {
+                "year": self._in_year,
+                "month": self._in_month,
+                "months": self._between_months,
+                "between": self._between_days,
+                "since": self._since_year,
+            }[kind]
+            tail, sql = draw(field, column, day)
         return Condition(tail, sql, field.words)
+
+    def _limit(self, field: Field, column: str, day: date, kind: str) -> str:
+        if kind == "before":
+            return f"{column if _is_iso(field) else day_of(column, field.form)} < '{day}'"
+        return f"{day_of(column, field.form)} > '{day}'"
+
+    def _in_year(self, field: Field, column: str, day: date) -> tuple[str, str]:
+        year, verb = day.year, field.verb
+        tail = self.pick(
+            f"were {verb} in {year}",
+            f"have been {verb} during {year}",
+            f"have {with_article(field.words)} in {year}",
+        )
+        return tail, in_year(column, field.form, year)
+
+    def _in_month(self, field: Field, column: str, day: date) -> tuple[str, str]:
+        month = f"{day:%Y-%m}"
+        if _is_iso(field):
+            sql = f"{column} LIKE '{month}%'"
+        else:
+            sql = f"{month_of(column, field.form)} = '{month}'"
+        spoken = self.pick(f"{day:%B %Y}", f"{day:%B} of {day.year}", month)
+        return f"were {field.verb} in {spoken}", sql
+
+    def _between_months(self, field: Field, column: str, day: date) -> tuple[str, str]:
+        year, verb = day.year, field.verb
+        first = self.rng.randint(1, 10)
+        last = self.rng.randint(first + 1, min(12, first + 6))
+        names = f"{date(year, first, 1):%B}", f"{date(year, last, 1):%B}"
+        tail = self.pick(
+            f"were {verb} between {names[0]} and {names[1]} {year}",
+            f"were {verb} from {names[0]} to {names[1]} {year}",
+        )
+        month = month_of(column, field.form)
+        return tail, f"{month} BETWEEN '{year}-{first:02}' AND '{year}-{last:02}'"
+
+    def _between_days(self, field: Field, column: str, day: date) -> tuple[str, str]:
+        last = day + timedelta(self.rng.randint(30, 200))
+        sql = f"{day_of(column, field.form)} BETWEEN '{day}' AND '{last}'"
+        return f"were {field.verb} between {day} and {last}", sql
+
+    def _since_year(self, field: Field, column: str, day: date) -> tuple[str, str]:
+        year = day.year
+        if _is_iso(field):
+            sql = f"{column} >= '{year}-01-01'"
+        else:
+            sql = f"{year_of(column, field.form)} >= '{year}'"
+        tail = self.pick(
+            f"were {field.verb} in {year} or later", f"were {field.verb} after {year - 1}"
+        )
+        return tail, sql
 
     def _compared(self, entity: Entity, field: Field, column: str) -> Condition:
         more = self.rng.random() < 0.6
@@ -355,18 +401,20 @@ class Writer:
             tail = f"have {with_article(field.words)} {side} the average of all {entity.many}"
             return Condition(tail, f"{column} {sign} {average}", field.words)
         if field.kind == "number":
-            limit = shown = self.rng.choice(field.values)
+            limit = words = self.rng.choice(field.values)
         else:
-            limit = self.rng.choice((40, 50, 75, 100, 120, 150, 200, 250))
-            shown = f"{limit} euros" if field.form == "cents" else f"{limit}"
-            limit *= 100 if field.form == "cents" else 1
+            amount = self.rng.choice((40, 50, 75, 100, 120, 150, 200, 250))
+            cents = field.form == "cents"
+            words = f"{amount} euros" if cents else f"{amount}"
+            limit = str(100 * amount if cents else amount)
         tail = self.pick(
-            f"have {with_article(field.words)} {side} {shown}",
-            f"have {with_article(field.words)} of {'more' if more else 'less'} than {shown}",
+            f"have {with_article(field.words)} {side} {words}",
+            f"have {with_article(field.words)} of {'more' if more else 'less'} than {words}",
         )
         return Condition(tail, f"{column} {sign} {limit}", field.words)
 
     def untidy(self, field: Field, column: str) -> Condition:
+        """A condition on untidy text, whatever its case and surrounding spaces."""
         value = self.rng.choice(field.values)
         tail = self.pick(
             f"have the {field.words} {value}, whatever its case and surrounding spaces",
@@ -378,31 +426,40 @@ class Writer:
         )
         return Condition(tail, f"lower(trim({column})) = {literal(value.lower())}", field.words)
 
-    def conditions(self, entity: Entity, count: int, *but: str) -> list[Condition]:
-        """Conditions on different columns, less those on the columns called `but`."""
-        found: dict[str, Condition] = {}
+    def conditions(self, entity: Entity, count: int, *excluded: str) -> list[Condition]:
+        """At most `count` conditions on different columns, without those called `excluded`."""
+        by_column: dict[str, Condition] = {}
         for _ in range(8):
             condition = self.condition(entity)
-            if condition and len(found) < count:
-                found.setdefault(condition.about, condition)
-        return [condition for about, condition in found.items() if about not in but]
+            if condition and len(by_column) < count:
+                by_column.setdefault(condition.about, condition)
+        return [condition for about, condition in by_column.items() if about not in excluded]
 
-    def maybe(self, entity: Entity, share: float, *but: str) -> list[Condition]:
-        """In that `share` of the questions one of `conditions`."""
-        return self.conditions(entity, 1, *but) if self.rng.random() < share else []
+    def maybe(self, entity: Entity, share: float, *excluded: str) -> list[Condition]:
+        """One of `conditions` in that `share` of the questions, else none."""
+        return self.conditions(entity, 1, *excluded) if self.rng.random() < share else []
+
+
+def _is_iso(field: Field) -> bool:
+    """Whether text of that form sorts and begins as YYYY-MM-DD does."""
+    return field.form in ("iso", "datetime")
 
 
 def tails(conditions: Sequence[Condition]) -> str:
+    """The tails of conditions, joined by "and"."""
     return " and ".join(c.tail for c in conditions)
 
 
 def where(conditions: Sequence[Condition]) -> str:
+    """The WHERE clause of conditions; "" for none."""
     return f" WHERE {' AND '.join(c.sql for c in conditions)}" if conditions else ""
 
 
 def literal(value: object) -> str:
+    """`value` as a literal of SQL."""
     return "'" + str(value).replace("'", "''") + "'" if isinstance(value, str) else str(value)
 
 
 def rounded(expression: str, digits: int | None) -> str:
+    """The expression rounded to `digits`; as it is for None."""
     return expression if digits is None else f"round({expression}, {digits})"
