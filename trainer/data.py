@@ -21,6 +21,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
 from benchmarks.datasets import DataError, Dataset
 from benchmarks.provenance import provenance
 from t2sql_tui.core.database.database import open_database
@@ -208,8 +210,6 @@ def _examples(
     datasets: Sequence[Dataset], limit: int, maker: ExampleMaker, *, measured: bool, quiet: bool
 ) -> list[TrainingExample]:
     """The training examples of one split, of at most `limit` examples (0: all), by database."""
-    from tqdm import tqdm
-
     pairs = [(e, d) for d in datasets for e in d.examples]
     if 0 < limit < len(pairs):
         pairs = random.Random(maker.config.data_seed).sample(pairs, limit)

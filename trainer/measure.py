@@ -99,11 +99,10 @@ def measure(
     predictions = [judge(*pair, config.dialect) for pair in zip(own, texts, strict=True)]
     if world > 1:
         loss, labels, predictions = _gathered(loss, labels, predictions)
-    scores = _shares(predictions) | {
+    return _shares(predictions) | {
         "eval_loss": loss / max(1, labels),
         "eval_seconds": round(time.monotonic() - started, 1),
-    }
-    return scores, predictions
+    }, predictions
 
 
 def _shares(predictions: Sequence[Prediction]) -> dict[str, float]:

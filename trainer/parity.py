@@ -14,6 +14,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from benchmarks.datasets import Dataset, sample
 from benchmarks.records import Line, Prediction
 from benchmarks.runner import predict
@@ -218,8 +220,6 @@ def _exceeded(report: Mapping[str, Any], margins: Margins) -> list[str]:
 @contextmanager
 def progress(total: int) -> Iterator[OnLine]:
     """A progress bar on stderr over answered questions, with their execution accuracy."""
-    from tqdm import tqdm
-
     right = 0
     with tqdm(total=total, unit=" questions", disable=None) as bar:  # None: off without terminal
 

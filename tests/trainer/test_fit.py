@@ -13,9 +13,9 @@ from trainer.outputs import TrainingError
 def run(settings, *, resume=False, **more):
     from trainer.fit import fit
 
-    said: list[str] = []
+    messages: list[str] = []
     config = load_config(None, settings | more)
-    return fit(config, resume=resume, say=said.append, quiet=True), said
+    return fit(config, resume=resume, say=messages.append, quiet=True), messages
 
 
 def losses(folder: Path) -> dict[int, float]:
@@ -25,7 +25,7 @@ def losses(folder: Path) -> dict[int, float]:
 
 
 def test_a_run_leaves_an_adapter_a_log_curves_and_the_answers(settings):
-    result, said = run(settings, max_steps=12)
+    result, messages = run(settings, max_steps=12)
     curve = losses(result.folder)
     assert list(curve) == list(range(1, 13))
     assert curve[12] < curve[1] - 0.3
@@ -42,7 +42,7 @@ def test_a_run_leaves_an_adapter_a_log_curves_and_the_answers(settings):
     assert list((result.folder / "tensorboard").iterdir())
     answers = (result.folder / "predictions" / "step-12.jsonl").read_text().splitlines()
     assert len(answers) == 3
-    assert any("examples were left out" in line for line in said)  # the broken gold
+    assert any("examples were left out" in line for line in messages)  # the broken gold
 
 
 def test_training_goes_on_from_an_adapter(settings, tmp_path):
@@ -84,9 +84,9 @@ def test_ctrl_c_ends_the_step_and_keeps_it(settings, tmp_path):
     with pytest.raises(TrainingError, match="Another process"):
         run(settings, **recipe, resume=True)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130 and "again to stop at once" in said
-    assert "`--resume` continues" in said
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 130 and "again to stop at once" in messages
+    assert "`--resume` continues" in messages
     (kept,) = (broken / "checkpoints").glob("checkpoint-*")
     done = losses(broken)
     assert kept.name == f"checkpoint-{max(done)}" and 3 <= max(done) < 400
@@ -287,9 +287,9 @@ def test_a_jump_of_the_loss_is_noticed(settings, monkeypatch):
     monkeypatch.setattr(
         packing, "loss_sum", lambda m, b: real(m, b) * (9 if next(count) == 2 * 22 else 1)
     )
-    result, said = run(settings, max_steps=24, eval_first=False, learning_rate=1e-5)
+    result, messages = run(settings, max_steps=24, eval_first=False, learning_rate=1e-5)
     assert [r["step"] for r in read(result.folder) if r.get("spike")] == [23]
-    assert any("step 23: the loss jumped" in line for line in said)
+    assert any("step 23: the loss jumped" in line for line in messages)
 
 
 def test_too_little_memory_says_what_to_lower(settings, monkeypatch):
@@ -333,9 +333,9 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(settings, monkeypatch):
 
 
 def test_training_stops_early_and_keeps_the_first_best(settings):
-    result, said = run(settings, max_steps=12, eval_every=1, patience=3, learning_rate=1e-9)
+    result, messages = run(settings, max_steps=12, eval_every=1, patience=3, learning_rate=1e-9)
     assert list(losses(result.folder)) == [1, 2, 3, 4]  # nothing is gained after the first
-    assert any("no gain in 3 measurements" in line for line in said)
+    assert any("no gain in 3 measurements" in line for line in messages)
     assert result.best["step"] == 1
 
 

@@ -13,13 +13,13 @@ def test_a_sweep_compares_its_runs_with_the_untuned_model_and_goes_on_where_it_s
     from t2sql_tui.core.errors import T2SQLError
     from trainer.sweep import sweep
 
-    said: list[str] = []
+    messages: list[str] = []
     config = load_config(None, settings | {"out": str(tmp_path / "sweep")})
     # the second run cannot start: no layer has that name
     with pytest.raises(T2SQLError, match="failed"):
-        sweep(config, {"targets": [("q_proj",), ("no_such_layer",)]}, said.append)
-    root = sweep(config, {"targets": [("q_proj",), ("q_proj", "v_proj")]}, said.append)
-    assert "[1/2] targets-q_proj: finished before" in said
+        sweep(config, {"targets": [("q_proj",), ("no_such_layer",)]}, messages.append)
+    root = sweep(config, {"targets": [("q_proj",), ("q_proj", "v_proj")]}, messages.append)
+    assert "[1/2] targets-q_proj: finished before" in messages
     rows = json.loads((root / "sweep.json").read_text())["rows"]
     assert [row["run"] for row in rows] == ["untuned", "targets-q_proj", "targets-q_proj+v_proj"]
     assert 0 < rows[1]["parameters"] < rows[2]["parameters"]
@@ -33,9 +33,9 @@ def test_a_sweep_compares_its_runs_with_the_untuned_model_and_goes_on_where_it_s
 def test_doctor_trains_resumes_and_reports(settings):
     from trainer.doctor import doctor
 
-    said: list[str] = []
-    healthy = doctor(load_config(None, settings), said.append)
-    assert [line.split(":")[0] for line in said] == [
+    messages: list[str] = []
+    healthy = doctor(load_config(None, settings), messages.append)
+    assert [line.split(":")[0] for line in messages] == [
         "ok    base",
         "ok    data",
         "ok    memory",
@@ -49,9 +49,9 @@ def test_doctor_trains_resumes_and_reports(settings):
 def test_doctor_sees_a_model_that_does_not_learn(settings):
     from trainer.doctor import doctor
 
-    said: list[str] = []
-    doctor(load_config(None, settings | {"learning_rate": 0.0, "dropout": 0.5}), said.append)
-    assert any(line.startswith("FAIL  learning") for line in said)
+    messages: list[str] = []
+    doctor(load_config(None, settings | {"learning_rate": 0.0, "dropout": 0.5}), messages.append)
+    assert any(line.startswith("FAIL  learning") for line in messages)
 
 
 def test_every_way_that_is_timed_computes_the_same_loss(settings):

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from tqdm import tqdm
+
 from benchmarks.datasets import DataError, Dataset
 from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.types import Example
@@ -68,8 +70,6 @@ class _Generator:
 
     def run(self, count: int, quiet: bool) -> None:
         """Writes the databases, synthetic.json and rejected.jsonl."""
-        from tqdm import tqdm
-
         examples: list[Example] = []
         with tqdm(desc="synthetic", total=count, unit=" questions", disable=quiet or None) as bar:
             for database, writer in self._copies():
