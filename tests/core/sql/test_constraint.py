@@ -118,6 +118,17 @@ def test_what_exists_may_be_written(sql: str) -> None:
             "SELECT name FROM singer WHERE id IN (SELECT title FROM performs)",
             "SELECT name FROM singer WHERE id IN (SELECT title FROM performs)",
         ),
+        # SQLite would take a column of the SELECT around it.
+        (
+            "SELECT name FROM singer WHERE id IN (SELECT id FROM performs)",
+            "SELECT name FROM singer WHERE id IN (SELECT id FROM performs)",
+        ),
+        (
+            "SELECT name FROM singer WHERE EXISTS (SELECT 1 FROM performs WHERE age > 1)",
+            "SELECT name FROM singer WHERE EXISTS (SELECT 1 FROM performs WHERE ag",
+        ),
+        ("SELECT name FROM singer WHERE id IN (SELECT id FROM performs JOIN concert)", None),
+        ("SELECT name FROM singer WHERE age = (SELECT max(id, age))", None),
         (
             "SELECT count(*) FROM singer JOIN singer ON",
             "SELECT count(*) FROM singer JOIN singer ON ",
