@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from filelock import FileLock, Timeout
+
 from benchmarks.datasets import DataError
 from benchmarks.records import Line, RunInfo, read_record
 
@@ -36,8 +38,6 @@ class RunFolder:
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], origin: Mapping[str, Any]):
-        from filelock import FileLock, Timeout  # an optional extra, "bench"
-
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(folder / ".lock")

@@ -25,6 +25,10 @@ MERGES = (
     ("ĠFR", "O"),
     ("ĠFRO", "M"),
 )
+TEMPLATE = """{% for message in messages %}<|im_start|>{{ message['role'] }}
+{{ message['content'] }}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
 WIDTH, FEED_FORWARD, HEADS, KV_HEADS, CONTEXT = 64, 128, 4, 2, 2048
 
 
@@ -71,7 +75,7 @@ def write_tiny_gguf(
     writer.add_bos_token_id(tokens.index("<|endoftext|>"))
     # A BOS that nobody asked for is a classic error; this file asks for one.
     writer.add_add_bos_token(True)
-    writer.add_chat_template("{% for m in messages %}<|im_start|>{{ m.role }}...{% endfor %}")
+    writer.add_chat_template(TEMPLATE)
     for key, text in (metadata or {}).items():
         writer.add_string(key, text)
     for name, array in _weights(architecture, layers, len(tokens), seed, tied):

@@ -13,7 +13,7 @@ from t2sql_tui.backends import peft
 from t2sql_tui.backends.merging.safetensors import weights_sha256
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.catalog import find_model, load_catalog
-from t2sql_tui.core.prompting.chat import CHAT_FORMATS
+from t2sql_tui.core.prompting.chat import find_format
 from trainer import packing
 from trainer.config import Config
 from trainer.files import cache_folder, disk_error, is_disk_error
@@ -45,7 +45,8 @@ class Base:
     @property
     def end_marker(self) -> str:
         """The text that ends an answer in this model's chat format."""
-        return CHAT_FORMATS[self.chat_format].end
+        form = find_format(self.chat_format)
+        return form.end if form else ""
 
 
 def find_base(config: Config) -> Base:

@@ -21,7 +21,7 @@ from benchmarks.metrics.hardness import hardness
 from benchmarks.metrics.spider_grammar import OutsideGrammar, SpiderSchema
 from t2sql_tui.core.database.database import Database, open_database
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.prompting.chat import CHAT_FORMATS
+from t2sql_tui.core.prompting.chat import CHAT_FORMATS, find_format
 from t2sql_tui.core.prompting.prompt import PROMPTS, build_prompt
 from t2sql_tui.core.prompting.value_matching import find_values
 from t2sql_tui.core.types import Example, Limits, Prompt, Question, Schema, ValueMatch
@@ -101,7 +101,7 @@ class ExampleMaker:
     def __init__(self, config: Config, base: Base) -> None:
         self.config = config
         self.chat_format = base.chat_format
-        if base.chat_format not in CHAT_FORMATS:
+        if find_format(base.chat_format) is None:
             raise ModelError(
                 f"The base model's chat format '{base.chat_format}' is not known.",
                 f"Name one with --chat-format: {', '.join(CHAT_FORMATS)}.",

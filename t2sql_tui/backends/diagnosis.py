@@ -91,7 +91,7 @@ def _examine(path: str | None) -> None:
 
 def _examine_weights(path: str) -> None:
     started = time.perf_counter()
-    backend = GGUFBackend(find_model(path), cache_folder=None)
+    backend = GGUFBackend(find_model(path), cache_folder=None, tried=True)
     _report("weights", True, f"{path}, loaded in {time.perf_counter() - started:.1f} s")
     text = "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT);\n"
     repeated = text * (_PROMPT_TOKENS // backend.count_tokens(text) + 1)

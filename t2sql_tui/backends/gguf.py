@@ -33,8 +33,16 @@ from t2sql_tui.backends.llama import (
     processor_features,
     usable_cores,
 )
+from t2sql_tui.backends.trial import try_file
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.models.store import merged_files, merged_path
+from t2sql_tui.core.files import (
+    is_whole,
+    locked,
+    record_digest,
+    remove_partials,
+    remove_with_digest,
+)
+from t2sql_tui.core.models.store import is_known_whole, merged_files, merged_path
 from t2sql_tui.core.paths import kv_folder
 from t2sql_tui.core.types import (
     Candidate,
@@ -66,7 +74,8 @@ class GGUFBackend:
     trained for); `n_threads` (default: `usable_cores`); `n_gpu_layers` (default: all, where
     llama.cpp was built for a GPU); `cache_folder` for evaluated prefixes (None: none on disk);
     `on_progress`, called with the parts loaded and the parts in all, and before that with the
-    parts merged where the adapter is not merged yet.
+    parts merged where the adapter is not merged yet. `tried`: a file that no catalog knows is
+    loaded without trying it in a child process first.
 
     Raises: ModelError when the file is missing, damaged, or not a model that llama.cpp
     knows.
@@ -81,6 +90,7 @@ class GGUFBackend:
         n_gpu_layers: int = -1,
         cache_folder: Path | str | None = "default",
         on_progress: OnProgress | None = None,
+        tried: bool = False,
     ) -> None:
         self.spec = spec
         self._lock = threading.RLock()
@@ -89,13 +99,16 @@ class GGUFBackend:
         self._pieces: dict[int, bytes] = {}
         self._cells: list[int] = []  # tokens whose states sequence 0 is known to hold
         path = _checked_file(spec)
+        merged = merged_path(spec) if spec.adapter else None
+        if merged is None or not _is_made(merged):
+            _check_content(spec, path, n_ctx, n_gpu_layers, tried)
         if spec.adapter:
             path = _merged_file(spec, path, spec.adapter, on_progress)
         self._model = _load_model(path, n_gpu_layers, on_progress)
         llama = library()
         self._vocabulary = llama.llama_model_get_vocab(self._model)
         self._n_vocab = llama.llama_vocab_n_tokens(self._vocabulary)
-        trained = llama.llama_model_n_ctx_train(self._model)
+        trained = llama.llama_model_n_ctx_train(self._model) or spec.context
         self._context = self._new_context(n_ctx or min(spec.context, trained), n_threads)
         self._memory = llama.llama_get_memory(self._context)
         # There is a recurrent state after the last token only: nothing can branch off before.
@@ -418,20 +431,71 @@ def _checked_file(spec: ModelSpec) -> Path:
     return path
 
 
+def _check_content(
+    spec: ModelSpec, path: Path, n_ctx: int | None, n_gpu_layers: int, tried: bool
+) -> None:
+    """Raises: ModelError where the weights are not those of the catalog or, of a file that no
+    catalog knows, where a child process cannot load it."""
+    if spec.bytes and spec.sha256:
+        try:
+            whole = is_known_whole(spec, path)
+        except OSError as error:
+            raise ModelError(f"Cannot read {path}: {error.strerror}.", "Check the disk.") from error
+        if not whole:
+            raise ModelError(
+                f"{path} is damaged: its SHA-256 is not that of {spec.name}.",
+                f"Run: t2sql-tui models pull {spec.name} --force",
+            )
+    elif not tried:
+        try_file(path, n_ctx, n_gpu_layers)
+
+
+def _is_made(merged: Path) -> bool:
+    """Whether the merged file is there as it was made."""
+    try:
+        return merged.is_file() and is_whole(merged)
+    except OSError:
+        return False
+
+
 def _merged_file(
     spec: ModelSpec, base: Path, adapter: Path, on_progress: OnProgress | None
 ) -> Path:
-    """The weights with the adapter merged in, made at the first use (a minute for 0.5B)."""
-    path = merged_path(spec)
-    if not path.exists():
-        from t2sql_tui.backends.merging.merge import merge  # 0.1 s, at the first use only
+    """The weights with the adapter merged in, made at the first use (a minute for 0.5B).
 
-        quantisation = spec.extra.get("quantisation", "q8_0")
-        merge(base, adapter, path, quantisation, on_progress=on_progress)
-        for older in merged_files(spec):
-            if older != path:
-                older.unlink()
+    A merged file that is not the one that was made (cut short, overwritten) is made again. Two
+    processes that start at once make it once.
+    """
+    path = merged_path(spec)
+    try:
+        if _is_made(path):
+            return path
+        with locked(path):
+            if _is_made(path):  # by another process meanwhile
+                return path
+            remove_partials(path)
+            _merge(spec, base, adapter, path, on_progress)
+    except OSError as error:
+        raise ModelError(
+            f"Cannot write to {path.parent}: {error.strerror or error}.",
+            "Make room, or set T2SQL_MODELS to a folder that you can write to.",
+        ) from error
     return path
+
+
+def _merge(
+    spec: ModelSpec, base: Path, adapter: Path, path: Path, on_progress: OnProgress | None
+) -> None:
+    from t2sql_tui.backends.merging.merge import merge  # 0.1 s, at the first use only
+
+    # A record of the file that was there before would not fit the new one; without a record,
+    # a file is not taken for whole.
+    remove_with_digest(path)
+    merge(base, adapter, path, spec.extra.get("quantisation", "q8_0"), on_progress=on_progress)
+    record_digest(path)
+    for older in merged_files(spec):
+        if older != path:
+            remove_with_digest(older)
 
 
 def _load_model(path: Path, n_gpu_layers: int, on_progress: OnProgress | None) -> Any:

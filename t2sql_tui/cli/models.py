@@ -99,7 +99,7 @@ def path(name: str | None) -> None:
 @models.command()
 @_name
 def verify(name: str | None) -> None:
-    """Read the weights of a model and compare their SHA-256.
+    """Read the weights of a model, and what was made from them, and compare their SHA-256.
 
     \b
     Examples:
@@ -112,6 +112,8 @@ def verify(name: str | None) -> None:
     with progress_bar(f"Reading {spec.file}") as progress:
         path = store.verify(spec, on_progress=progress)
     click.echo(f"{path}: whole, SHA-256 {spec.sha256}")
+    if merged := store.verify_merged(spec):
+        click.echo(f"{merged}: whole, as it was made from these weights and the adapter")
 
 
 @models.command()

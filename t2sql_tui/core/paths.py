@@ -26,6 +26,11 @@ def kv_folder() -> Path:
     return platformdirs.user_cache_path(_APP) / "kv"
 
 
+def tried_folder() -> Path:
+    """Where it is kept which GGUF files from elsewhere were tried and can be loaded."""
+    return platformdirs.user_cache_path(_APP) / "tried"
+
+
 def value_index_folder() -> Path:
     """Where the indexes of stored values are cached."""
     return platformdirs.user_cache_path(_APP) / "values"

@@ -23,7 +23,7 @@ from t2sql_tui.backends.merging.gguf_file import GGUFFile, Tensor, encode, write
 from t2sql_tui.backends.merging.layout import Layout, open_base
 from t2sql_tui.backends.merging.quantisations import check_quantisation
 from t2sql_tui.backends.merging.safetensors import weights_sha256
-from t2sql_tui.backends.merging.writing import float_type, whole_file, write_model
+from t2sql_tui.backends.merging.writing import float_type, whole_model, write_model
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.types import OnProgress
 
@@ -203,7 +203,7 @@ def lora_gguf(base_gguf: Path, adapter_dir: Path, out: Path, any_base: bool = Fa
         **_provenance(adapter, base_sha256),
     }
     tensors = [tensor for name, delta in deltas.items() for tensor in _lora_pair(name, delta)]
-    with whole_file(out) as partial:
+    with whole_model(out) as partial:
         write_gguf(partial, {key: encode(value) for key, value in values.items()}, tensors)
     return out
 

@@ -15,6 +15,7 @@ from t2sql_tui.backends.llama import library, log_sent_to
 from t2sql_tui.backends.merging.gguf_file import GGUFFile, Tensor, write_gguf
 from t2sql_tui.backends.merging.quantisations import QUANTISATIONS, check_quantisation
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.files import whole_file
 from t2sql_tui.core.types import OnProgress
 
 _STEPS = 1000  # of progress, for each of the two halves of the work
@@ -30,25 +31,16 @@ def float_type(quantisation: str) -> int:
 
 
 @contextmanager
-def whole_file(out: Path) -> Iterator[Path]:
-    """A path to write to, which becomes `out` only if the block ends without an exception.
-
-    A full disk or another OSError becomes a ModelError; nothing half-written stays.
-    """
-    partial = out.with_name(f".{out.name}.partial")
+def whole_model(out: Path) -> Iterator[Path]:
+    """`files.whole_file`, whose errors are for a person: a full disk becomes a ModelError."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, out)
+        with whole_file(out) as partial:
+            yield partial
     except OSError as error:
         raise ModelError(
             f"Could not write {out}: {error.strerror or error}",
             "Free some room (about three times the model's size), or choose another folder.",
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_model(
@@ -70,8 +62,8 @@ def write_model(
         whole: OnProgress = on_progress
         return lambda done, total: whole(_STEPS * half + _STEPS * done // total, 2 * _STEPS)
 
-    with whole_file(out) as partial:
-        wide = partial.with_suffix(".float")
+    with whole_model(out) as partial:
+        wide = partial.with_name(partial.name + ".float")
         try:
             write_gguf(wide, values, tensors, report(0))
             quantise(wide, partial, quantisation, report(1))

@@ -8,8 +8,8 @@ from __future__ import annotations
 import difflib
 import functools
 import mmap
-import struct
 import tomllib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from typing import Any
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models import store
 from t2sql_tui.core.models.adapter_info import ADAPTER_INFO, read_adapter_info
-from t2sql_tui.core.models.gguf_header import decode, read_values
-from t2sql_tui.core.prompting.chat import CHAT_FORMATS
+from t2sql_tui.core.models.gguf_header import decode, read_values, texts
+from t2sql_tui.core.prompting.chat import CHAT_FORMATS, ChatFormat, add_format
+from t2sql_tui.core.prompting.chat_template import TemplateError, format_of_template, with_bos
 from t2sql_tui.core.prompting.prompt import PROMPTS
 from t2sql_tui.core.types import ModelSpec, Source
 
@@ -32,12 +33,16 @@ CHAT_FORMAT_KEY = "t2sql.chat_format"
 _PLAIN_PROMPT = "v1"
 _CONTEXT = 8192
 
-_MARKS = {  # in a chat template -> chat format
-    "<|im_start|>": "chatml",
-    "<start_of_turn>": "gemma",
-    "[INST]": "mistral",
-    "<|end|>": "phi3",
+# Chat formats by tokens that only their models have, for files without a template.
+_MARKS = {
+    "chatml": {"<|im_start|>", "<|im_end|>"},
+    "gemma": {"<start_of_turn>", "<end_of_turn>"},
+    "phi3": {"<|user|>", "<|assistant|>", "<|end|>"},
+    "mistral": {"[INST]", "[/INST]"},
 }
+# Byte-level tokenizers that put a BOS first where the header does not say (llama-vocab.cpp,
+# llama_vocab::impl::load, the pre-tokenizers that set add_bos).
+_PRE_WITH_BOS = set("llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2".split())
 
 
 def models_source() -> Path:
@@ -134,43 +139,107 @@ def _spec_of_adapter(folder: Path) -> ModelSpec:
 
 
 def _spec_of_file(path: Path) -> ModelSpec:
-    metadata = _metadata(path)
-    architecture = metadata.get("general.architecture", "")
-    template = metadata.get("tokenizer.chat_template", "")
-    chat_format = metadata.get(CHAT_FORMAT_KEY) or next(
-        (known for mark, known in _MARKS.items() if mark in template), "chatml"
-    )
-    prompt_version = metadata.get(PROMPT_VERSION_KEY, _PLAIN_PROMPT)
-    for kind, wanted, known in (
-        ("prompt version", prompt_version, PROMPTS),
-        ("chat format", chat_format, CHAT_FORMATS),
-    ):
-        if wanted not in known:
-            raise ModelError(
-                f'{path.name} was made for {kind} "{wanted}", which this t2sql-tui does not have.',
-                f"It has: {', '.join(known)}. A newer version may: pip install -U t2sql-tui",
-            )
+    stored = _metadata(path)
+    texts_of = {key: value for key, value in map(_decoded, stored.items()) if type(value) is str}
+    prompt_version = texts_of.get(PROMPT_VERSION_KEY, _PLAIN_PROMPT)
+    if prompt_version not in PROMPTS:
+        raise _unknown(path, "prompt version", prompt_version, PROMPTS)
+    context = _number(stored, f"{texts_of.get('general.architecture', '')}.context_length")
     return ModelSpec(
         name=path.stem,
-        title=metadata.get("general.name", path.stem),
+        title=texts_of.get("general.name", path.stem),
         file=path.name,
-        licence=metadata.get("general.license", ""),
-        chat_format=chat_format,
+        licence=texts_of.get("general.license", ""),
+        chat_format=_chat_format(path, stored, texts_of),
         prompt_version=prompt_version,
-        context=min(_CONTEXT, metadata.get(f"{architecture}.context_length", _CONTEXT)),
+        context=min(_CONTEXT, context or _CONTEXT),
         path=path.resolve(),
     )
 
 
-def _metadata(path: Path) -> dict[str, Any]:
-    """The values in a GGUF's header. Raises: ModelError."""
+def _unknown(path: Path, kind: str, wanted: str, known: Iterable[str]) -> ModelError:
+    return ModelError(
+        f'{path.name} was made for {kind} "{wanted}", which this t2sql-tui does not have.',
+        f"It has: {', '.join(known)}. A newer version may: pip install -U t2sql-tui",
+    )
+
+
+# --- the chat format of a file ----------------------------------------------------------
+
+
+def _chat_format(path: Path, stored: Mapping[str, bytes], texts_of: Mapping[str, str]) -> str:
+    """The name of the chat format that a file asks for: by our export, its template or its tokens.
+
+    Raises: ModelError where none of these says how to talk to the model.
+    """
+    wanted = texts_of.get(CHAT_FORMAT_KEY, "")
+    if wanted in CHAT_FORMATS:
+        return wanted
+    try:
+        form = _own_format(stored, texts_of)
+    except TemplateError as error:
+        raise ModelError(
+            f"The chat template in {path.name} cannot be used: {error}.",
+            f"Name a file of another family. Known without a template: {', '.join(CHAT_FORMATS)}.",
+        ) from error
+    if wanted and (form is None or form.name != wanted):
+        raise _unknown(path, "chat format", wanted, CHAT_FORMATS)
+    if form is None:
+        raise ModelError(
+            f"{path.name} does not say how to talk to it: there is no chat template in it.",
+            "Name an instruct model (base models cannot answer), or a newer conversion of it. "
+            f"Known without a template: {', '.join(CHAT_FORMATS)}.",
+        )
+    return add_format(form)
+
+
+def _own_format(stored: Mapping[str, bytes], texts_of: Mapping[str, str]) -> ChatFormat | None:
+    """The format of the file's template; without one, that of its tokens. Raises: TemplateError."""
+    tokens = texts(stored.get("tokenizer.ggml.tokens", b""))
+    eos = _token(tokens, _number(stored, "tokenizer.ggml.eos_token_id", -1))
+    bos = _token(tokens, _number(stored, "tokenizer.ggml.bos_token_id", -1))
+    asked = _asks_for_bos(stored, texts_of)
+    if template := texts_of.get("tokenizer.chat_template", ""):
+        return format_of_template(template, bos, eos, add_bos=asked)
+    known = set(tokens)
+    name = next((name for name, marks in _MARKS.items() if marks <= known), "")
+    if not name:
+        return None
+    form = CHAT_FORMATS[name]
+    return with_bos(form, bos) if asked else form
+
+
+def _asks_for_bos(stored: Mapping[str, bytes], texts_of: Mapping[str, str]) -> bool:
+    """Whether the header, or llama.cpp's default for its tokenizer, puts a BOS first."""
+    key = "tokenizer.ggml.add_bos_token"
+    if key in stored:
+        return decode(stored[key]) is True
+    model, pre = (texts_of.get(f"tokenizer.ggml.{name}", "") for name in ("model", "pre"))
+    return model == "llama" or (model == "gpt2" and pre in _PRE_WITH_BOS)
+
+
+def _token(tokens: Sequence[str], index: int) -> str:
+    return tokens[index] if 0 <= index < len(tokens) else ""
+
+
+def _number(stored: Mapping[str, bytes], key: str, default: int = 0) -> int:
+    """A whole number in the header; `default` where there is none."""
+    value = decode(stored[key]) if key in stored else None
+    return value if type(value) is int else default
+
+
+def _decoded(item: tuple[str, bytes]) -> tuple[str, Any]:
+    return item[0], decode(item[1])
+
+
+def _metadata(path: Path) -> dict[str, bytes]:
+    """The values in a GGUF's header, as stored. Raises: ModelError."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            values, _, _ = read_values(data)
+            return read_values(data)[0]
     except OSError as error:
         raise ModelError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
-    except (ValueError, KeyError, struct.error) as error:
+    except ValueError as error:
         raise ModelError(
             f"{path} is not a GGUF file, or is damaged: {error}.", "Download it again."
         ) from error
-    return {key: decode(stored) for key, stored in values.items()}

@@ -24,8 +24,15 @@ def read_values(data: memoryview | mmap.mmap) -> tuple[dict[str, bytes], int, in
     """The values as stored (a type code, then the value) by key, the number of tensors, and
     the offset at which their descriptions begin.
 
-    Raises: ValueError, KeyError or struct.error when this is no GGUF file or it is cut short.
+    Raises: ValueError when this is no GGUF file, or it is damaged or cut short.
     """
+    try:
+        return _read_values(data)
+    except (KeyError, IndexError, OverflowError, struct.error, RecursionError) as error:
+        raise ValueError(f"its header is damaged ({error})") from error
+
+
+def _read_values(data: memoryview | mmap.mmap) -> tuple[dict[str, bytes], int, int]:
     magic, version, tensors, count = struct.unpack_from("<4sIQQ", data)
     if magic != MAGIC or version not in (2, 3):
         raise ValueError("it does not begin like one")
@@ -34,6 +41,8 @@ def read_values(data: memoryview | mmap.mmap) -> tuple[dict[str, bytes], int, in
     for _ in range(count):
         key, start = text_at(data, offset)
         offset = _end_of_value(data, start + 4, struct.unpack_from("<I", data, start)[0])
+        if offset > len(data):
+            raise ValueError("it is cut short")
         values[key] = bytes(data[start:offset])
     return values, tensors, offset
 
@@ -44,6 +53,18 @@ def decode(stored: bytes) -> Any:
     if kind == STRING:
         return stored[12:].decode("utf-8", "replace")
     return stored if kind == ARRAY else struct.unpack_from("<" + _SCALARS[kind], stored, 4)[0]
+
+
+def texts(stored: bytes) -> list[str]:
+    """The texts of a stored array of texts; [] if the value is something else."""
+    if len(stored) < 16 or struct.unpack_from("<II", stored) != (ARRAY, STRING):
+        return []
+    found, offset = [], 16
+    for _ in range(struct.unpack_from("<Q", stored, 8)[0]):
+        (length,) = struct.unpack_from("<Q", stored, offset)
+        found.append(stored[offset + 8 : offset + 8 + length].decode("utf-8", "replace"))
+        offset += 8 + length
+    return found
 
 
 def text_at(data: memoryview | mmap.mmap, offset: int) -> tuple[str, int]:
@@ -62,9 +83,13 @@ def _end_of_value(data: memoryview | mmap.mmap, offset: int, kind: int) -> int:
         return offset + struct.calcsize("<" + _SCALARS[kind])
     item_kind, count = struct.unpack_from("<IQ", data, offset)
     offset += 12
-    if item_kind not in (STRING, ARRAY):
+    if item_kind == ARRAY:
+        raise ValueError("it has an array of arrays, which llama.cpp does not read")
+    if item_kind != STRING:
         item_size = struct.calcsize("<" + _SCALARS[item_kind])
         return offset + int(count) * item_size
     for _ in range(count):
+        if offset > len(data):
+            raise ValueError("it is cut short")
         offset = _end_of_value(data, offset, item_kind)
     return offset

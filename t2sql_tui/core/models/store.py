@@ -1,25 +1,39 @@
 """Weights on this machine: find, fetch, verify and remove them.
 
 They are in the platform's cache folder, or in the folder that T2SQL_MODELS names. A file
-gets its final name only after its SHA-256 was checked, so a file of that name was complete
-once; `pull` then compares its size only.
+gets its final name only after its SHA-256 was checked, and the digest is recorded beside it;
+loading then compares size and time, and reads the file only where they differ (`core/files.py`).
+One process at a time fetches, merges or removes a file.
 """
 
 from __future__ import annotations
 
+import functools
+import glob
 import os
+import re
 import shutil
 import tempfile
 from hashlib import sha256
 from pathlib import Path
 
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.files import (
+    digest_path,
+    is_whole,
+    locked,
+    partials,
+    record_digest,
+    remove_partials,
+    remove_with_digest,
+)
 from t2sql_tui.core.models.sources import Download, OnNote, SourceUnavailable, fetch
 from t2sql_tui.core.paths import models_folder
 from t2sql_tui.core.types import ModelSpec, OnProgress
 
 _CHUNK = 1 << 20
 _SPARE = 64 << 20  # bytes to leave free on the disk
+_MERGED = "[0-9a-f]" * 12  # in the name of a merged file, for glob: see `merged_path`
 
 
 def weights_path(spec: ModelSpec) -> Path:
@@ -40,7 +54,7 @@ def merged_path(spec: ModelSpec) -> Path:
 
 def merged_files(spec: ModelSpec) -> list[Path]:
     """The merged weights of `spec` on this machine, those with older adapters too."""
-    return list(models_folder().glob(f"{spec.name}-{'[0-9a-f]' * 12}.gguf"))
+    return list(models_folder().glob(f"{glob.escape(spec.name)}-{_MERGED}.gguf"))
 
 
 def find(spec: ModelSpec) -> Path | None:
@@ -76,6 +90,8 @@ def verify(
                 if on_progress:
                     on_progress(done, size)
         if digest.hexdigest() == spec.sha256:
+            if path == weights_path(spec):
+                record_digest(path, spec.sha256)
             return path
         what = f"its SHA-256 is {digest.hexdigest()[:16]}..., not {spec.sha256[:16]}..."
     else:
@@ -85,19 +101,66 @@ def verify(
     )
 
 
+def is_known_whole(spec: ModelSpec, path: Path) -> bool:
+    """Whether the weights in `path` are those that the catalog names: by size and time where
+    they were verified before, else by reading them (a second for 1 GB). Raises: OSError."""
+    return is_whole(path, spec.sha256)
+
+
+def verify_merged(spec: ModelSpec) -> Path | None:
+    """The merged weights of `spec` after comparing their SHA-256; None if there are none.
+
+    Raises: ModelError when they are damaged. They are deleted then, and made again when they are
+    needed.
+    """
+    path = merged_path(spec)
+    if spec.adapter is None or not path.is_file():
+        return None
+    with locked(path):
+        if is_whole(path, thorough=True):
+            return path
+        remove_with_digest(path)
+    raise ModelError(
+        f"{path} was damaged: its SHA-256 is not the one recorded when it was made.",
+        "It was deleted, and is made again from the weights and the adapter at the next start.",
+    )
+
+
 def remove(spec: ModelSpec) -> list[Path]:
-    """Deletes weights, files made from them, and unfinished downloads. Returns what it deleted."""
-    removed = []
+    """Deletes weights, files made from them, and what unfinished work left of either.
+
+    Returns the paths, without those of digests. Raises: ModelError while a process writes one.
+    """
+    folder, weights = models_folder(), weights_path(spec)
+    if not folder.is_dir():
+        return []
     part = _part(spec)
-    for path in [weights_path(spec), part, part.with_suffix(".json"), *merged_files(spec)]:
-        if path.is_file():
-            path.unlink()
-            removed.append(path)
-    for folder in [_hub_folder(spec), *models_folder().glob(f"{Path(spec.file).stem}-*-bf16")]:
-        if folder.is_dir():
-            shutil.rmtree(folder)
-            removed.append(folder)
+    removed = []
+    for target in [weights, *_made_from(spec)]:
+        with locked(target, functools.partial(_refuse, target)):
+            paths = [target, *partials(target), *folder.glob(f".{glob.escape(target.name)}.float")]
+            if target == weights:
+                paths += [part, part.with_suffix(".json"), _hub_folder(spec)]
+            for path in filter(Path.exists, paths):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                removed.append(path)
+            digest_path(target).unlink(missing_ok=True)
     return removed
+
+
+def _made_from(spec: ModelSpec) -> list[Path]:
+    """Files and folders that were made from the weights of `spec`, finished or not."""
+    stem = re.escape(Path(spec.file).stem)
+    pattern = re.compile(
+        rf"\.?({re.escape(spec.name)}-[0-9a-f]{{12}}\.gguf|{stem}-[0-9a-f]+-[0-9a-f]+-bf16)"
+    )
+    matches = filter(None, (pattern.match(path.name) for path in models_folder().iterdir()))
+    return sorted({models_folder() / match[1] for match in matches})
+
+
+def _refuse(target: Path) -> None:
+    """Raises: ModelError, for another process writes `target`."""
+    raise ModelError(f"Another process is writing {target}.", "Wait until it is done.")
 
 
 def pull(
@@ -129,15 +192,27 @@ def pull(
             f'The weights of "{spec.name}" are not on this machine, and it is offline.',
             f"Go online once and run: t2sql-tui models pull {spec.name}",
         )
+    note = on_note or (lambda line: None)
     download = Download(
         spec,
         _part(spec),
         _hub_folder(spec),
         on_progress or (lambda done, total: None),
-        on_note or (lambda line: None),
+        note,
     )
     _check_folder(spec, models_folder())
-    return _fetch_from_any(download, weights_path(spec))
+    target = weights_path(spec)
+    waited: list[bool] = []
+
+    def on_wait() -> None:
+        waited.append(True)
+        note(f"Another process fetches {spec.file}; waiting for it ...")
+
+    with locked(target, on_wait):
+        if waited and target.is_file() and target.stat().st_size == spec.bytes:
+            return target
+        remove_partials(target)
+        return _fetch_from_any(download, target)
 
 
 def _fetch_from_any(download: Download, target: Path) -> Path:
@@ -177,7 +252,10 @@ def _accept(download: Download, fetched: Path, target: Path) -> Path:
             "The downloaded file is not the one in the catalog: " + error.message,
             "It was deleted. Run the command again, or report this if it happens again.",
         ) from error
+    with fetched.open("rb+") as file:
+        os.fsync(file.fileno())
     os.replace(fetched, target)
+    record_digest(target, download.spec.sha256)
     download.state.unlink(missing_ok=True)
     shutil.rmtree(download.hub_folder, ignore_errors=True)
     return target

