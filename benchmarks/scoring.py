@@ -14,7 +14,7 @@ from benchmarks.metrics import errors, exact_match, execution, hardness, test_su
 from benchmarks.metrics.slices import features
 from benchmarks.metrics.spider_grammar import OutsideGrammar, SpiderSchema
 from benchmarks.realistic import MORE_COLUMNS
-from benchmarks.records import Line, PredictedSQL, Prediction, Score, rows_are_right
+from benchmarks.records import Line, PredictedSQL, Prediction, Score
 from benchmarks.suites import cache_folder
 from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.errors import T2SQLError
@@ -55,6 +55,8 @@ class Scorer:
         self._keep_distinct = keep_distinct
         self._every_candidate = every_candidate
         self._schemas: dict[str, tuple[Schema, SpiderSchema]] = {}
+        self._verdicts: dict[str, execution.ExecutionVerdict] = {}
+        self._verdicts_of: Example | None = None
 
     def scored(self, example: Example, prediction: Prediction) -> Line:
         """`prediction` with its score and, where asked for, a "right" at every candidate and
@@ -64,12 +66,9 @@ class Scorer:
         line = cast(Line, {**prediction, "score": score})
         if not self._every_candidate:
             return line
-        right = {line["sql"]: rows_are_right(score)}
 
         def verdict(sql: str) -> bool:
-            if sql not in right:
-                right[sql] = bool(example.gold) and self._execute(example, sql).correct
-            return right[sql]
+            return bool(example.gold) and self._verdict(example, sql).correct
 
         if "candidates" in line:
             line["candidates"] = [{**c, "right": verdict(c["sql"])} for c in line["candidates"]]
@@ -86,7 +85,7 @@ class Scorer:
             return _score_unanswerable(prediction)
         gold, predicted = example.gold, prediction["sql"]
         schema, spider = self._schema(example.database)
-        found = self._execute(example, predicted)
+        found = self._verdict(example, predicted)
         score: Score = {
             "correct": found.correct,
             "strict": found.strict,
@@ -112,20 +111,29 @@ class Scorer:
         # A search may find one answer alone; that question counts all the same.
         if candidates := prediction.get("candidates"):
             score["any"] = found.correct or any(
-                self._execute(example, sql).correct
+                self._verdict(example, sql).correct
                 for sql in dict.fromkeys(c["sql"] for c in candidates)
                 if sql != predicted
             )
         return score
 
+    def _verdict(self, example: Example, predicted: str) -> execution.ExecutionVerdict:
+        """The verdict on the example's own database. An answer is often a candidate and a reading
+        as well, and runs once: it may take a minute."""
+        if example != self._verdicts_of:
+            self._verdicts_of, self._verdicts = example, {}
+        if predicted not in self._verdicts:
+            files = self._dataset.files[example.database]
+            self._verdicts[predicted] = self._execute(example, predicted, files)
+        return self._verdicts[predicted]
+
     def _execute(
-        self, example: Example, predicted: str, files: Sequence[Path] = ()
+        self, example: Example, predicted: str, files: Sequence[Path]
     ) -> execution.ExecutionVerdict:
-        """The verdict on `files`, by default the example's own database."""
         return execution.verdict_of_any(
             (example.gold, *example.accepted),
             predicted,
-            files or self._dataset.files[example.database],
+            files,
             keep_distinct=self._keep_distinct,
             more_columns=example.source in MORE_COLUMNS,
         )

@@ -486,3 +486,17 @@ def test_databases_of_before_are_closed(tmp_path):
     assert first.prepare("SELECT a FROM t") == ("a",)
     with pytest.raises(DatabaseError, match="was closed"):
         second.prepare("SELECT a FROM t")
+
+
+def test_what_does_not_end_is_not_tried_against_every_gold(database, monkeypatch):
+    from benchmarks.metrics import execution
+
+    tried = []
+
+    def endless(gold, *arguments, **options):
+        tried.append(gold)
+        return execution.ExecutionVerdict(False, False, False, timed_out=True)
+
+    monkeypatch.setattr(execution, "verdict", endless)
+    assert verdict_of_any((NAMES, AGES), NAMES, [database]).timed_out
+    assert tried == [NAMES]

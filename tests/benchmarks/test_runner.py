@@ -377,3 +377,25 @@ def test_what_the_file_cannot_answer_is_to_be_refused_or_doubted(
     scored = {**line, "confidence": confidence or 0.0, "score": score}
     stated = summarise([scored], {"identity": IDENTITY, "provenance": {}})["calibration"]
     assert stated["wrong"] == 1 and stated["wrong_but_sure"] == (confidence == 0.9)
+
+
+def test_an_answer_runs_once_however_often_it_is_judged(spider, monkeypatch):
+    from benchmarks import scoring
+
+    dataset = read_spider(spider)
+    example = dataset.examples[0]
+    plain, judged = scoring.execution.verdict_of_any, []
+
+    def verdict_of_any(golds, predicted, files, **options):
+        judged.append(predicted)
+        return plain(golds, predicted, files, **options)
+
+    monkeypatch.setattr(scoring.execution, "verdict_of_any", verdict_of_any)
+    candidates = [{"sql": "SELECT 1"}, {"sql": example.gold}, {"sql": "SELECT 2"}]
+    line = {"sql": "SELECT 1", "text": "", "candidates": candidates, "readings": candidates}
+    scorer = Scorer(dataset, every_candidate=True)
+    assert [c["right"] for c in scorer.scored(example, line)["readings"]] == [False, True, False]
+    assert sorted(judged) == sorted({"SELECT 1", "SELECT 2", example.gold})
+    other = next(e for e in dataset.examples if e.database == "zoo")
+    assert scorer.score(other, {"sql": "SELECT 1", "text": ""})["correct"] is False
+    assert judged[3:] == ["SELECT 1"]
