@@ -156,7 +156,8 @@ async def test_an_entry_of_another_file_opens_that_file(shop: Path) -> None:
     async with run_app(shop) as d:
         await open_history(d)
         await d.press("f5")
-        await d.until(lambda: d.session.file_name == "other.db" and d.session.phase == "done")
+        await d.until(lambda: d.app.workbench and d.session.file_name == "other.db")
+        await d.until(lambda: d.session.phase == "done")
         assert d.bench.results.grid.result.rows == (("Mars",),)
 
 
