@@ -130,6 +130,8 @@ def ask(
     from t2sql_tui.core.database.database import open_database  # sqlglot: 0.1 s
 
     with open_database(build_demo(demo) if demo else Path(arguments[0])) as database:
+        for problem in database.schema.problems:
+            output.say(problem)
         spec = named_model(model.model)
         with progress_bar("Preparing the model") as on_progress:
             report = None if output.sql_only else on_progress

@@ -41,6 +41,7 @@ def run_doctor(path: str | os.PathLike[str]) -> tuple[Check, ...]:
     with open_database(path) as original, tempfile.TemporaryDirectory(prefix="t2sql-") as folder:
         before = _file_status(original.path)
         checks = [_sqlite(), _file(original)]
+        checks += [Check("Not read", True, problem) for problem in original.schema.problems]
         copy, what = _copy(original, Path(folder))
         with open_database(copy) as database:
             attacks = _attacks(database)

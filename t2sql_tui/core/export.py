@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from t2sql_tui.core.errors import T2SQLError
+from t2sql_tui.core.identifiers import folded
 from t2sql_tui.core.types import OnProgress, QueryResult, ShouldStop
 
 _PROGRESS_ROWS = 1_000  # rows between two reports of progress
@@ -194,16 +195,16 @@ def _text(value: Any) -> str:
 
 def _unique(columns: tuple[str, ...]) -> list[str]:
     """Names of which no two are equal to SQLite: `id, ID` become `id, ID_2`."""
-    taken = {name.casefold() for name in columns}
+    taken = {folded(name) for name in columns}
     seen: set[str] = set()
     names = []
     for number, column in enumerate(columns, start=1):
         name = column = _text(column) or f"column_{number}"
-        if name.casefold() in seen:
+        if folded(name) in seen:
             numbered = (f"{column}_{n}" for n in range(2, len(columns) + 2))
-            name = next(n for n in numbered if n.casefold() not in taken)
-        seen.add(name.casefold())
-        taken.add(name.casefold())
+            name = next(n for n in numbered if folded(n) not in taken)
+        seen.add(folded(name))
+        taken.add(folded(name))
         names.append(name)
     return names
 

@@ -1,4 +1,4 @@
-"""Identifiers: when a name needs quotes in SQLite, and how they are written."""
+"""Identifiers: when a name needs quotes in SQLite, how they are written, when two are the same."""
 
 from __future__ import annotations
 
@@ -19,9 +19,20 @@ _RESERVED = frozenset(
 )
 
 
+_ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def folded(name: str) -> str:
+    """`name` as SQLite compares it: case counts for nothing in ASCII, and elsewhere it does.
+
+    `École` and `école` are two tables.
+    """
+    return name.lower() if name.isascii() else name.translate(_ASCII_LOWER)
+
+
 def quote_identifier(name: str) -> str:
     """`name` as it can stand in a SQL statement: bare where SQLite takes it bare, else "quoted"."""
-    if _PLAIN.match(name) and name.lower() not in _RESERVED:
+    if _PLAIN.match(name) and folded(name) not in _RESERVED:
         return name
     return quoted(name)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
+from t2sql_tui.core.identifiers import folded
+
 if TYPE_CHECKING:  # 0.1 s to import, and the whole program imports this module
     from sqlglot import exp
 
@@ -18,7 +20,8 @@ class Column:
     """A column as stored. `primary_key` is its 1-based position in the key, 0 outside it.
 
     `samples` are a few distinct stored values as text, most frequent first; never blobs
-    or long text. `hidden` marks hidden columns of virtual tables.
+    or long text. `hidden` marks hidden columns of virtual tables. `problem` says why its values
+    cannot be read, "" where they can.
     """
 
     name: str
@@ -28,6 +31,7 @@ class Column:
     generated: bool = False
     hidden: bool = False
     samples: tuple[str, ...] = ()
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +60,49 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A part of a file that cannot be asked about, and why: `kind` is "view", "table", "index"."""
+
+    name: str
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Schema:
     """All tables of one file, in the order they were created.
 
     `fingerprint` is a SHA-256 hex digest over everything a prompt may show (names,
-    types, keys, samples); equal fingerprints give equal prompt prefixes.
+    types, keys, samples); equal fingerprints give equal prompt prefixes. `unreadable` is what
+    the file has besides `tables`, `notes` are sentences on how it is read.
     """
 
     tables: tuple[Table, ...]
     fingerprint: str = ""
+    unreadable: tuple[Unreadable, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def table(self, name: str) -> Table | None:
         """The table of that name, compared as SQLite does (ASCII case-insensitive)."""
-        wanted = name.lower()
-        return next((t for t in self.tables if t.name.lower() == wanted), None)
+        wanted = folded(name)
+        return next((t for t in self.tables if folded(t.name) == wanted), None)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What cannot be read in this file and why, one sentence each."""
+        return (
+            *self.notes,
+            *(
+                f"The {part.kind} {part.name} is left out: {part.reason}."
+                for part in self.unreadable
+            ),
+            *(
+                f"The column {table.name}.{column.name} cannot be read: {column.problem}."
+                for table in self.tables
+                for column in table.columns
+                if column.problem
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from t2sql_tui.core.answers.wording import (
     sorting_in_words,
     sql_of,
 )
-from t2sql_tui.core.identifiers import quote_identifier
+from t2sql_tui.core.identifiers import folded, quote_identifier
 from t2sql_tui.core.sql.tree import from_clause, parse
 from t2sql_tui.core.types import CheckedQuery, Schema
 
@@ -97,14 +97,14 @@ def query_plan(query: CheckedQuery, database: Database) -> tuple[tuple[int, str]
 
 def _quoted_texts(tree: exp.Expr, schema: Schema) -> None:
     """Make literals of names in double quotes that name nothing."""
-    names = {column.name.lower() for table in schema.tables for column in table.columns}
+    names = {folded(column.name) for table in schema.tables for column in table.columns}
     names |= {"rowid", "oid", "_rowid_"}
-    names |= {alias.alias.lower() for alias in tree.find_all(exp.Alias)}
+    names |= {folded(alias.alias) for alias in tree.find_all(exp.Alias)}
     for alias in tree.find_all(exp.TableAlias):
-        names |= {name.name.lower() for name in alias.columns}
+        names |= {folded(name.name) for name in alias.columns}
     for column in list(tree.find_all(exp.Column)):
         quoted = isinstance(column.this, exp.Identifier) and column.this.quoted
-        if quoted and not column.table and column.name.lower() not in names:
+        if quoted and not column.table and folded(column.name) not in names:
             column.replace(exp.Literal.string(column.name))
 
 
@@ -120,19 +120,19 @@ def _name_tables(tree: exp.Expr) -> None:
     for select in selects:
         inside = [s for other in select.find_all(exp.Select) for s in sources[id(other)]]
         outside = [s for other in _around(select) for s in sources[id(other)]]
-        seen = [name for s in inside + outside for name in {s.name.lower(), s.alias.lower()}]
+        seen = [name for s in inside + outside for name in {folded(s.name), folded(s.alias)}]
         names[id(select)] = {
-            source.alias.lower(): source.name
+            folded(source.alias): source.name
             for source in sources[id(select)]
             if isinstance(source, exp.Table)
             and source.alias
-            and seen.count(source.name.lower()) == 1
+            and seen.count(folded(source.name)) == 1
         }
     for column in list(tree.find_all(exp.Column)):
-        name, home = column.table.lower(), column.find_ancestor(exp.Select)
+        name, home = folded(column.table), column.find_ancestor(exp.Select)
         around = [home, *_around(home)] if name and home else []
         for owner in around:
-            if name in {source.alias_or_name.lower() for source in sources[id(owner)]}:
+            if name in {folded(source.alias_or_name) for source in sources[id(owner)]}:
                 if owner is home and len(sources[id(owner)]) == 1:
                     if not isinstance(column.this, exp.Star):
                         column.set("table", None)
@@ -141,7 +141,7 @@ def _name_tables(tree: exp.Expr) -> None:
                 break
     for select in selects:
         for source in sources[id(select)]:
-            if source.alias.lower() in names[id(select)]:
+            if folded(source.alias) in names[id(select)]:
                 source.set("alias", None)
 
 
@@ -183,7 +183,7 @@ def _query(query: exp.Expr) -> list[Step]:
 
 
 def _refers(cte: exp.CTE) -> bool:
-    return any(table.name.lower() == cte.alias.lower() for table in cte.find_all(exp.Table))
+    return any(folded(table.name) == folded(cte.alias) for table in cte.find_all(exp.Table))
 
 
 def _set_operation(query: exp.SetOperation) -> list[Step]:
@@ -258,7 +258,7 @@ def _table(source: exp.Expr) -> str:
     alias = source.alias
     plain = isinstance(source.this, exp.Identifier)  # not a function such as json_each()
     name = quote_identifier(source.name) if plain else sql_of(source.this)
-    called = alias and alias.lower() != source.name.lower()
+    called = alias and folded(alias) != folded(source.name)
     return f"{name} (called {quote_identifier(alias)})" if called else name
 
 

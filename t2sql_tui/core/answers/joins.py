@@ -15,6 +15,7 @@ from sqlglot import exp
 from t2sql_tui.core.answers.context import AnswerContext
 from t2sql_tui.core.english import without_plural_s
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
+from t2sql_tui.core.identifiers import folded
 from t2sql_tui.core.sql.check import check
 from t2sql_tui.core.sql.tree import from_clause
 from t2sql_tui.core.types import CheckedQuery, Limits, Schema, Table
@@ -33,11 +34,11 @@ def unlinked_joins(
     neither a key nor the name (restaurant_id for the id of restaurants) says that they hold the
     same; each with the two columns of its first condition."""
     targets = _key_targets(schema)
-    tables = {t.alias_or_name.lower(): t.name.lower() for t in select.find_all(exp.Table)}
+    tables = {folded(t.alias_or_name): folded(t.name) for t in select.find_all(exp.Table)}
     with_keys = {table for table, _ in targets}
 
     def column_name(column: exp.Column) -> _ColumnName:
-        return tables.get(column.table.lower(), ""), column.name.lower()
+        return tables.get(folded(column.table), ""), folded(column.name)
 
     for join in select.args.get("joins") or ():
         conditions = [
@@ -70,8 +71,8 @@ def _key_targets(schema: Schema) -> dict[_ColumnName, set[_ColumnName]]:
     for table in schema.tables:
         for key in table.foreign_keys:
             for name, ref_name in zip(key.columns, key.ref_columns, strict=True):
-                ref = key.table.lower(), ref_name.lower()
-                targets[table.name.lower(), name.lower()].add(ref)
+                ref = folded(key.table), folded(ref_name)
+                targets[folded(table.name), folded(name)].add(ref)
                 targets[ref].add(ref)
     return dict(targets)
 
@@ -141,7 +142,7 @@ def joined_tables(select: exp.Select, schema: Schema) -> dict[str, tuple[exp.Tab
         table = schema.table(node.name) if isinstance(node, exp.Table) else None
         if table is None:
             return {}
-        tables[node.alias_or_name.lower()] = node, table
+        tables[folded(node.alias_or_name)] = node, table
     return tables
 
 
@@ -157,12 +158,12 @@ def owner_of(node: exp.Expr, tables: dict[str, tuple[exp.Table, Table]]) -> str:
     owners = set()
     for column in node.find_all(exp.Column):
         if column.table:
-            owners.add(column.table.lower())
+            owners.add(folded(column.table))
         else:
-            name = column.name.lower()
+            name = folded(column.name)
             owners |= {
                 called
                 for called, (_, table) in tables.items()
-                if any(c.name.lower() == name for c in table.columns)
+                if any(folded(c.name) == name for c in table.columns)
             }
     return owners.pop() if len(owners) == 1 and owners <= set(tables) else ""

@@ -16,7 +16,13 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from t2sql_tui.core.database.authorizer import TABLE_FUNCTIONS, is_allowed
+from t2sql_tui.core.database.authorizer import is_allowed
+from t2sql_tui.core.database.capabilities import (
+    is_newer_syntax,
+    schema_may_be_trusted,
+    table_functions,
+)
+from t2sql_tui.core.database.collations import register_stand_ins
 from t2sql_tui.core.database.limits import (
     BUSY_SECONDS,
     COPY_BYTES,
@@ -127,21 +133,40 @@ def connect(uri: str) -> sqlite3.Connection:
         connection.text_factory = _decode
         for pragma in (
             "query_only = ON",
-            "trusted_schema = OFF",  # no side effects from a view in a hostile file
+            # No side effects from a view in a hostile file.
+            f"trusted_schema = {'ON' if schema_may_be_trusted() else 'OFF'}",
             "cell_size_check = ON",
             "mmap_size = 0",  # a file that shrinks must be an error, not a SIGBUS
-            "cache_size = -16384",
             f"hard_heap_limit = {HEAP_BYTES}",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        _load_schema(connection)
+        connection.execute("PRAGMA cache_size = -16384")
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         connection.setlimit(sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0)
         connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, SQL_BYTES)
         connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, LIKE_PATTERN_BYTES)
-    except sqlite3.Error:
+        register_stand_ins(connection)
+    except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _load_schema(connection: sqlite3.Connection) -> None:
+    """Have SQLite read the schema, without the parts in a syntax that it does not know.
+
+    Raises: sqlite3.Error.
+    """
+    try:
+        connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").close()
+    except sqlite3.DatabaseError as error:
+        if "malformed database schema" not in str(error) or not is_newer_syntax(str(error)):
+            raise
+        # SQLite then skips what it cannot parse (schema.py says what). Nothing becomes
+        # writable: the connection is read-only, and the authorizer knows SELECT alone.
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").close()
 
 
 def guarded(uri: str, may_go_on: Callable[[], bool]) -> sqlite3.Connection:
@@ -177,6 +202,6 @@ def _touch_virtual_tables(connection: sqlite3.Connection) -> None:
     virtual = connection.execute(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'create virtual%'"
     )
-    for name in (*TABLE_FUNCTIONS, *(name for (name,) in virtual.fetchall())):
+    for name in (*table_functions(), *(name for (name,) in virtual.fetchall())):
         with contextlib.suppress(sqlite3.Error):  # a module that this SQLite lacks
             connection.execute(f"EXPLAIN SELECT 1 FROM {quoted(name)}").close()

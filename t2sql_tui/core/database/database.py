@@ -25,6 +25,7 @@ from t2sql_tui.core.database.process import QueryProcess, StoppedError
 from t2sql_tui.core.database.schema import schema_of
 from t2sql_tui.core.database.worker import Frame
 from t2sql_tui.core.errors import DatabaseError
+from t2sql_tui.core.identifiers import folded
 from t2sql_tui.core.types import CheckedQuery, Limits, QueryResult, Schema, ShouldStop
 
 Rows = list[tuple[Any, ...]]
@@ -203,9 +204,9 @@ def _without_numbers(names: list[str]) -> tuple[str, ...]:
     plain = [
         name.rpartition(":")[0] if name.rpartition(":")[2].isdigit() else name for name in names
     ]
-    repeated = Counter(name.lower() for name in plain)
+    repeated = Counter(folded(name) for name in plain)
     return tuple(
-        short if short != name and repeated[short.lower()] > 1 else name
+        short if short != name and repeated[folded(short)] > 1 else name
         for short, name in zip(plain, names, strict=True)
     )
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import difflib
 import math
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from t2sql_tui.core.database.capabilities import needs
 from t2sql_tui.core.database.limits import MIB, TEMP_BYTES, VALUE_BYTES
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
 from t2sql_tui.core.types import Limits
@@ -29,6 +31,25 @@ def refuse_other_files(path: Path, given: Path) -> None:
         start = file.read(4096)
     if start and not start.startswith(b"SQLite format 3\0"):
         raise DatabaseError(*_not_a_database(given, start))
+    if newer := _newer_format(start):
+        raise DatabaseError(
+            f"{given} is in a newer format ({newer}) than SQLite {sqlite3.sqlite_version} reads.",
+            "Install a newer Python, which brings a newer SQLite; or, where the file may be "
+            "damaged, restore a backup.",
+        )
+
+
+def _newer_format(start: bytes) -> str:
+    """Which of the format numbers in a file's header this SQLite does not know; "" for none.
+
+    Bytes 19 and 44 to 47 (https://sqlite.org/fileformat.html section 1.3).
+    """
+    if len(start) >= 100 and start[21:24] == b"\x40\x20\x20":  # constants: else it is damaged
+        if start[19] > 2:
+            return f"read version {start[19]}, known up to 2"
+        if (schema_format := int.from_bytes(start[44:48], "big")) > 4:
+            return f"schema format {schema_format}, known up to 4"
+    return ""
 
 
 def _nearby(folder: Path, name: str) -> str:
@@ -137,6 +158,11 @@ def explain_error(error: Exception, path: Path) -> DatabaseError:
         )
     if isinstance(error, OSError):
         name = "SQLITE_IOERR"
+    if name.startswith("SQLITE_CORRUPT") and _is_about_a_capability(text):
+        return DatabaseError(
+            f"{path} needs what this SQLite does not have: {needs(text)}.",
+            "The file is not damaged. Open it with a newer Python, which brings a newer SQLite.",
+        )
     for beginnings, message, hint in _FILE_ERRORS:
         if name.startswith(beginnings):
             return DatabaseError(message.format(path=path, text=text), hint.format(path=path))
@@ -144,7 +170,15 @@ def explain_error(error: Exception, path: Path) -> DatabaseError:
         return DatabaseError(
             f"SQLite refused it: {text}.", "Only queries that read this file are allowed."
         )
+    if (what := needs(text)) != text:
+        return DatabaseError(
+            f"SQLite says: {text}.", f"The query reads something that does not work: {what}."
+        )
     return DatabaseError(f"SQLite says: {text}.", "Edit the query and try again.")
+
+
+def _is_about_a_capability(text: str) -> bool:
+    return bool(re.search(r"\) - (unsafe use of|no such|unknown function)", text))
 
 
 def stopped(reason: str, limits: Limits) -> QueryStopped:

@@ -31,13 +31,14 @@ GRACE = 0.2
 #: Seconds that a child may take to start, on a machine that is very busy.
 START_SECONDS = 30.0
 _PACKAGE = Path(__file__).resolve().parents[3]
-# -I and -S: neither the environment nor a module in the current folder decides what is run.
+# -I and -S: neither the environment nor a module in the current folder decides what is run, and
+# what is installed beside the package never stands before the standard library.
 _PROGRAM = (
-    f"import sys; sys.path.insert(0, {str(_PACKAGE)!r}); "
+    f"import sys; sys.path.append({str(_PACKAGE)!r}); "
     "from t2sql_tui.core.database.worker import main; main()"
 )
-
-
+#: On Windows: no console of its own, and Ctrl+C stays with the parent.
+_FLAGS = 0x08000200 if sys.platform == "win32" else 0
 #: Children that no open file needs, kept for the next one: to start one takes longer than most
 #: queries. Any child can read any file.
 _idle: list[subprocess.Popen[bytes]] = []
@@ -71,11 +72,13 @@ class QueryProcess:
 
     def __init__(self, source: SourceFile) -> None:
         self.source = source
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # held while a statement runs
+        self._state = threading.Lock()  # held for moments: what `interrupt` and `close` look at
         self._child: subprocess.Popen[bytes] | None = None
         self._ready = False
         self._busy = False
         self._interrupted = False
+        self._killed: subprocess.Popen[bytes] | None = None  # by `interrupt`
         self._closed = False
 
     def call(
@@ -93,18 +96,23 @@ class QueryProcess:
         cannot be read or changed meanwhile, OSError.
         """
         with self._lock:
-            if self._closed:
-                raise DatabaseError(f"{self.source.path} was closed.", "Open it again.")
-            if should_stop is not None and should_stop():
-                raise StoppedError("cancelled")
-            stamp = self.source.stamp()
-            uri, kind = self.source.locate()
-            request = (operation, uri, repr(stamp), kind != "joined", seconds, arguments)
-            self._busy, self._interrupted = True, False
+            with self._state:
+                if self._closed:
+                    raise DatabaseError(f"{self.source.path} was closed.", "Open it again.")
+                self._busy, self._interrupted = True, False
             try:
+                if should_stop is not None and should_stop():
+                    raise StoppedError("cancelled")
+                stamp = self.source.stamp()
+                uri, kind = self.source.locate()
+                request = (operation, uri, repr(stamp), kind != "joined", seconds, arguments)
                 last = self._exchange(request, seconds, should_stop, take)
             finally:
-                self._busy = False
+                with self._state:
+                    self._busy = False
+                    killed, self._killed = self._killed, None
+                if killed is not None and killed is self._child:
+                    self._end()  # a kill that came too late must not meet the next statement
             if kind == "immutable" and stamp != self.source.stamp():
                 raise DatabaseError(
                     f"{self.source.path} was changed by another program while it was read.",
@@ -122,6 +130,8 @@ class QueryProcess:
         self.start()
         child = self._child
         assert child and child.stdin and child.stdout
+        if self._interrupted:  # before there was a child to kill
+            raise StoppedError("cancelled")
         watch = Watch(
             START_SECONDS if not self._ready else seconds + GRACE, should_stop, child.kill
         )
@@ -135,10 +145,13 @@ class QueryProcess:
                 while (frame := receive(child.stdout))[0] not in ("end", "error"):
                     if take:
                         take(frame)
-        except (EOFError, OSError) as error:
+            if watch.reason:
+                self._end()  # it was killed just as it had finished
+        except (EOFError, OSError, ValueError) as error:  # ValueError: half a frame
             self._end()
             if not self._closed:
-                self.start()  # for the next statement
+                with contextlib.suppress(OSError):
+                    self.start()  # for the next statement
             if self._interrupted or self._closed:
                 raise StoppedError("cancelled") from None
             if watch.reason:
@@ -175,25 +188,30 @@ class QueryProcess:
             return self._end()
         assert child.stdin and child.stdout
         try:
-            with Watch(1.0, None, child.kill):
+            with Watch(1.0, None, child.kill) as watch:
                 send(child.stdin, ("forget", "", "", False, 1.0, ()))
                 receive(child.stdout)
-        except (EOFError, OSError):
+        except (EOFError, OSError, ValueError):
+            return self._end()
+        if watch.reason:
             return self._end()
         self._child, self._ready = None, False
         with _idle_lock:
             _idle.append(child)
 
     def interrupt(self) -> None:
-        """Stop what runs, from any thread."""
-        child = self._child
-        if self._busy and child is not None:
-            self._interrupted = True
-            child.kill()
+        """Stop what runs, from any thread. Between statements it does nothing."""
+        with self._state:
+            if self._busy:
+                self._interrupted = True
+                if (child := self._child) is not None:
+                    self._killed = child
+                    child.kill()
 
     def close(self) -> None:
         """Stop what runs and let go of the file. Harmless to repeat."""
-        self._closed = True
+        with self._state:
+            self._closed = True
         self.interrupt()
         with self._lock:
             self._hand_back()
@@ -206,6 +224,7 @@ def _new_child() -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl+C is for the parent; the child ends with its stdin
+        creationflags=_FLAGS,
     )
 
 

@@ -22,7 +22,7 @@ from t2sql_tui.core.database.database import Database, PartialRows, Rows
 from t2sql_tui.core.database.forms import DateForm, NumberForm, date_form, number_form
 from t2sql_tui.core.database.schema import affinity
 from t2sql_tui.core.english import DATE_NAME_WORDS, MISSING_WORDS, name_words, without_accents
-from t2sql_tui.core.identifiers import quote_identifier
+from t2sql_tui.core.identifiers import folded, quote_identifier
 from t2sql_tui.core.types import Column, Limits, Table
 
 FIRST_ROWS, SPREAD_ROWS = 5000, 1000
@@ -79,8 +79,8 @@ def column_profile(database: Database, table: str, column: str) -> ColumnProfile
     where the file is gone.
     """
     found = database.schema.table(table)
-    wanted = column.lower()
-    stored = next((c for c in found.columns if c.name.lower() == wanted), None) if found else None
+    wanted = folded(column)
+    stored = next((c for c in found.columns if folded(c.name) == wanted), None) if found else None
     if found is None or stored is None:
         return None
     key = found.name, stored.name

@@ -11,15 +11,18 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import re
 import sqlite3
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from t2sql_tui.core.database.capabilities import needs
+from t2sql_tui.core.database.collations import register_stand_ins
 from t2sql_tui.core.english import VAGUE_KEY_NAMES, possible_singulars
-from t2sql_tui.core.identifiers import quoted
-from t2sql_tui.core.types import Column, ForeignKey, Schema, Table
+from t2sql_tui.core.identifiers import folded, quoted
+from t2sql_tui.core.types import Column, ForeignKey, Schema, Table, Unreadable
 
 SAMPLES = 5  # per column
 SAMPLE_CHARACTERS = 60  # longer text is not a sample
@@ -34,7 +37,7 @@ BRAKE_SECONDS = 8.0  # for the samples, on a disk that is very slow
 
 def schema_of(plain: tuple[Any, ...]) -> Schema:
     """The schema that `dataclasses.astuple` took apart, as it comes from the query process."""
-    tables, fingerprint = plain
+    tables, fingerprint, unreadable, notes = plain
     return Schema(
         tuple(
             Table(
@@ -47,6 +50,8 @@ def schema_of(plain: tuple[Any, ...]) -> Schema:
             for name, columns, keys, kind, row_count in tables
         ),
         fingerprint,
+        tuple(Unreadable(*part) for part in unreadable),
+        tuple(notes),
     )
 
 
@@ -56,16 +61,20 @@ def read_schema(connection: sqlite3.Connection, samples: str = "all") -> Schema:
     `samples` says of which columns values are read: "all", "stored" (none that are computed when
     they are read) or "none".
 
-    Shadow tables of virtual tables, SQLite's own tables, and views that no longer compile
-    are left out. `connection` must have no authorizer. Raises: sqlite3.Error.
+    Shadow tables of virtual tables and SQLite's own tables are left out; views and virtual tables
+    that do not compile are in `unreadable`. `connection` must have no authorizer.
+    Raises: sqlite3.Error.
     """
-    tables = _read_tables(connection)
+    tables, unreadable = _read_tables(connection, ask_for_shadows=samples != "none")
     tables = _with_foreign_keys(connection, tables)
     tables = _with_inferred_keys(tables)
+    notes = register_stand_ins(connection)
     if samples != "none":
         tables = _with_samples(connection, tables, computed=samples == "all")
+    else:
+        notes += ("No sample values are known: reading them takes too long.",)
     tables = _with_row_counts(connection, tables)
-    return Schema(tuple(tables), _fingerprint(tables))
+    return Schema(tuple(tables), _fingerprint(tables), tuple(unreadable), notes)
 
 
 # --- tables and columns -----------------------------------------------------------
@@ -73,7 +82,9 @@ def read_schema(connection: sqlite3.Connection, samples: str = "all") -> Schema:
 _COLUMNS = 'c.name, c.type, c.pk, c."notnull", c.hidden'
 
 
-def _read_tables(connection: sqlite3.Connection) -> list[Table]:
+def _read_tables(
+    connection: sqlite3.Connection, ask_for_shadows: bool
+) -> tuple[list[Table], list[Unreadable]]:
     # Plain tables in one statement. Views and virtual tables one by one, for a broken one
     # would fail the statement for all.
     columns: dict[str, list[Column]] = defaultdict(list)
@@ -84,53 +95,99 @@ def _read_tables(connection: sqlite3.Connection) -> list[Table]:
         columns[name].append(_column(*column))
     entries = connection.execute(
         "SELECT name, CASE WHEN type = 'view' THEN 'view' WHEN rootpage = 0 THEN 'virtual' "
-        "ELSE 'table' END FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY rowid"
+        "ELSE 'table' END, sql FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY rowid"
     ).fetchall()
-    virtual = [name.lower() for name, kind in entries if kind == "virtual"]
-    hidden = {f"{name}_{end}" for name in virtual for end in _SHADOWS}
+    hidden = _shadow_tables(connection, entries, ask_for_shadows)
     brake = time.monotonic() + VIEW_SECONDS
-    tables = []
-    for name, kind in entries:
-        if name.lower() in hidden or name.lower().startswith("sqlite_"):
+    tables, unreadable = [], []
+    for name, kind, sql in entries:
+        if folded(name) in hidden or folded(name).startswith("sqlite_"):
             continue
+        reason = ""
         if kind != "table" and time.monotonic() < brake:
-            columns[name] = _columns_of(connection, name)
+            columns[name], reason = _columns_of(connection, name, sql)
+        elif kind != "table":
+            reason = "there was no time left to look at it"
+        elif not columns[name]:
+            reason = _why_not_parsed(sql)
+        elif "\ufffd" in name and not _answers_to(connection, name):
+            columns[name], reason = [], "its name is not valid UTF-8"
         if columns[name]:
             tables.append(Table(name, tuple(columns[name]), kind=kind))
-    return tables
+        else:
+            kind = "virtual table" if kind == "virtual" else kind
+            unreadable.append(Unreadable(name, kind, reason or "SQLite does not say why"))
+    return tables, unreadable
+
+
+def _why_not_parsed(sql: str) -> str:
+    """Why SQLite skipped this part of a schema."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as empty:
+        try:
+            empty.execute(f"EXPLAIN {sql}").close()  # compiled, not run
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+            return needs(str(error))
+    return "its entry in the file is damaged"
+
+
+def _answers_to(connection: sqlite3.Connection, name: str) -> bool:
+    try:
+        connection.execute(f"EXPLAIN SELECT 1 FROM {quoted(name)}").close()
+    except (sqlite3.Error, UnicodeError):
+        return False
+    return True
 
 
 # What FTS3, FTS4, FTS5, R-tree and Geopoly call the tables they keep their data in.
-_SHADOWS = (
-    "content",
-    "data",
-    "idx",
-    "docsize",
-    "config",
-    "segments",
-    "segdir",
-    "stat",
-    "node",
-    "parent",
-    "rowid",
+_SHADOWS = frozenset(
+    "content data idx docsize config segments segdir stat node parent rowid".split()
 )
+# FTS4 and FTS5 tables may index a table of the person's own, which is then no shadow.
+_CONTENT = re.compile(r"""\bcontent\s*=\s*["'`\[]?([^"'`\],)]+)""", re.IGNORECASE)
 
 
-def _columns_of(connection: sqlite3.Connection, name: str) -> list[Column]:
-    """The columns of a view or virtual table; none where it does not compile."""
+def _shadow_tables(
+    connection: sqlite3.Connection, entries: list[tuple[str, str, str]], ask: bool
+) -> set[str]:
+    """The folded names of tables that virtual tables keep their data in.
+
+    Which they are SQLite says; it is asked only where a name looks like one, for to answer it
+    compiles every view. Without `ask` the names decide.
+    """
+    virtual = {folded(name): sql or "" for name, kind, sql in entries if kind == "virtual"}
+    names = {f"{name}_{end}" for name in virtual for end in _SHADOWS}
+    shadows = names & {folded(name) for name, _, _ in entries}
+    if shadows and ask:
+        listed = connection.execute(
+            "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'"
+        )
+        shadows = {folded(name) for (name,) in listed}
+    own = {folded(match[1].strip()) for sql in virtual.values() if (match := _CONTENT.search(sql))}
+    return shadows - own
+
+
+def _columns_of(connection: sqlite3.Connection, name: str, sql: str) -> tuple[list[Column], str]:
+    """The columns of a view or virtual table; else none, and why it does not compile."""
     try:
         found = connection.execute(
             f"SELECT {_COLUMNS} FROM pragma_table_xinfo(?, 'main') c ORDER BY c.cid", (name,)
         )
-        return [_column(*column) for column in found]
-    except sqlite3.Error:  # a broken view, an unknown module
-        return []
+        columns = [_column(*column) for column in found]
+        if not columns:  # the pragma says nothing of what was skipped
+            connection.execute(f"EXPLAIN SELECT * FROM {quoted(name)}").close()
+    except (sqlite3.Error, UnicodeError) as error:
+        if str(error) == f"no such table: {name}":
+            return [], _why_not_parsed(sql)
+        return [], needs(str(error))
+    return columns, ""
 
 
 def _column(name: str, type: str | None, key: int, not_null: int, hidden: int) -> Column:
     # `hidden` is 1 for a hidden column of a virtual table, 2 and 3 for a generated one
     # (https://sqlite.org/pragma.html#pragma_table_xinfo).
-    return Column(name, type or "", key, bool(not_null), hidden in (2, 3), hidden == 1)
+    problem = "its name is not valid UTF-8" if "\ufffd" in name else ""
+    generated = hidden in (2, 3)
+    return Column(name, type or "", key, bool(not_null), generated, hidden == 1, problem=problem)
 
 
 # --- keys -------------------------------------------------------------------------
@@ -138,7 +195,7 @@ def _column(name: str, type: str | None, key: int, not_null: int, hidden: int) -
 
 def _with_foreign_keys(connection: sqlite3.Connection, tables: list[Table]) -> list[Table]:
     """Add the declared keys, with names as stored. Keys to what does not exist are dropped."""
-    by_name = {table.name.lower(): table for table in tables}
+    by_name = {folded(table.name): table for table in tables}
     declared: dict[str, dict[int, list[tuple[str, str, str | None]]]] = defaultdict(dict)
     # SQLite numbers keys from the last declared to the first.
     for name, number, target, source_column, target_column in connection.execute(
@@ -158,7 +215,7 @@ def _with_foreign_keys(connection: sqlite3.Connection, tables: list[Table]) -> l
 def _foreign_key(
     table: Table, parts: list[tuple[str, str, str | None]], by_name: dict[str, Table]
 ) -> ForeignKey | None:
-    target = by_name.get(parts[0][0].lower())
+    target = by_name.get(folded(parts[0][0]))
     if target is None:
         return None
     columns = _as_stored(table, [column for _, column, _ in parts])
@@ -173,8 +230,8 @@ def _foreign_key(
 
 def _as_stored(table: Table, names: Iterable[str | None]) -> tuple[str, ...]:
     """The columns of these names, spelled as stored; those that do not exist are left out."""
-    stored = {column.name.lower(): column.name for column in reversed(table.columns)}
-    return tuple(stored[key] for name in names if (key := (name or "").lower()) in stored)
+    stored = {folded(column.name): column.name for column in reversed(table.columns)}
+    return tuple(stored[key] for name in names if (key := folded(name or "")) in stored)
 
 
 def _primary_key(table: Table) -> tuple[str, ...]:
@@ -210,21 +267,21 @@ def _owners_of_names(tables: list[Table]) -> _Owners:
         key = [c for c in table.columns if c.primary_key]
         if table.kind != "table" or len(key) != 1:
             continue
-        if (name := key[0].name.lower()) not in VAGUE_KEY_NAMES:
+        if (name := folded(key[0].name)) not in VAGUE_KEY_NAMES:
             owners[name].append((table, key[0]))
         if name == "id":
-            for singular in possible_singulars(table.name.lower()):
+            for singular in possible_singulars(folded(table.name)):
                 owners[f"{singular}_id"].append((table, key[0]))
                 owners[f"{singular}id"].append((table, key[0]))
     return owners
 
 
 def _inferred_keys(table: Table, owners: _Owners) -> Iterator[ForeignKey]:
-    declared = {name.lower() for key in table.foreign_keys for name in key.columns}
+    declared = {folded(name) for key in table.foreign_keys for name in key.columns}
     own = _primary_key(table)
     for column in table.columns:
-        targets = owners.get(column.name.lower(), [])
-        if column.name.lower() in declared or own == (column.name,) or len(targets) != 1:
+        targets = owners.get(folded(column.name), [])
+        if folded(column.name) in declared or own == (column.name,) or len(targets) != 1:
             continue
         target, key = targets[0]
         if target is not table and affinity(column.type) == affinity(key.type):
@@ -274,30 +331,50 @@ def _with_samples(
 def _with_table_samples(
     connection: sqlite3.Connection, table: Table, rows: int, computed: bool
 ) -> Table:
-    visible = [c for c in table.columns if not c.hidden and (computed or not c.generated)]
-    if not visible:
-        return table
+    problems = {c.name: _TOO_SLOW for c in table.columns if c.generated and not computed}
+    visible = [c for c in table.columns if not c.hidden and c.name not in problems]
+    samples: dict[str, tuple[str, ...]] = {}
     try:
-        cells = zip(*_first_rows(connection, table, visible, rows), strict=True)
-        # An empty table gives no cells for its columns.
-        samples = {c.name: _most_frequent(v) for c, v in zip(visible, cells, strict=False)}
-    except sqlite3.Error:
+        if visible:
+            cells = zip(*_first_rows(connection, table, visible, rows), strict=True)
+            # An empty table gives no cells for its columns.
+            samples = {c.name: _most_frequent(v) for c, v in zip(visible, cells, strict=False)}
+    except (sqlite3.Error, UnicodeError):
         # A value too long to read, a generated column that fails, a damaged page: each
         # column for itself, up to where it fails.
-        samples = {}
         for column in visible:
             values = []
-            with contextlib.suppress(sqlite3.Error):
+            try:
                 for (value,) in _first_rows(connection, table, [column], rows):
                     values.append(value)
+            except (sqlite3.Error, UnicodeError) as error:
+                problems[column.name] = _value_problem(error, column, bool(values))
             samples[column.name] = _most_frequent(values)
     columns = tuple(
-        dataclasses.replace(column, samples=samples[column.name])
-        if samples.get(column.name)
+        dataclasses.replace(
+            column,
+            samples=samples.get(column.name) or column.samples,
+            problem=problems.get(column.name) or column.problem,
+        )
+        if column.name in samples or column.name in problems
         else column
         for column in table.columns
     )
     return dataclasses.replace(table, columns=columns)
+
+
+_TOO_SLOW = "computing its values takes too long"
+
+
+def _value_problem(error: Exception, column: Column, some: bool) -> str:
+    """Why the values of a column, or `some` of them, cannot be read."""
+    if isinstance(error, UnicodeError):
+        return "its name is not valid UTF-8"
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_TOOBIG":
+        # A stored value that is too long to be a sample can be read all the same.
+        return "it is computed from very long values" if column.generated else ""
+    reason = needs(str(error))
+    return f"from some row on {reason}" if some else reason
 
 
 def _first_rows(
@@ -343,16 +420,18 @@ def _with_row_counts(connection: sqlite3.Connection, tables: list[Table]) -> lis
     deadline = time.monotonic() + COUNT_SECONDS
     connection.set_progress_handler(lambda: int(time.monotonic() > deadline), 10_000)
     counts: dict[str, int] = {}
+    plain = [table.name for table in tables if table.kind == "table"]
     try:
-        plain = [table.name for table in tables if table.kind == "table"]
         likely = {name: _highest_rowid(connection, name) for name in plain}
         for name in sorted(plain, key=lambda name: likely[name]):
-            # Not a bare count(*): that is one long step which nothing can stop.
-            (counts[name],) = connection.execute(
-                f"SELECT count(*) FROM (SELECT 1 FROM {quoted(name)} LIMIT -1)"
-            ).fetchone()
-    except sqlite3.Error:
-        pass  # out of time, or a damaged page: the other counts stay unknown
+            try:
+                # Not a bare count(*): that is one long step which nothing can stop.
+                (counts[name],) = connection.execute(
+                    f"SELECT count(*) FROM (SELECT 1 FROM {quoted(name)} LIMIT -1)"
+                ).fetchone()
+            except sqlite3.Error:  # a damaged page: this count stays unknown
+                if time.monotonic() > deadline:
+                    break
     finally:
         connection.set_progress_handler(None, 0)
     return [dataclasses.replace(table, row_count=counts.get(table.name)) for table in tables]
@@ -361,7 +440,7 @@ def _with_row_counts(connection: sqlite3.Connection, tables: list[Table]) -> lis
 def _highest_rowid(connection: sqlite3.Connection, name: str) -> int:
     try:
         (highest,) = connection.execute(f"SELECT max(rowid) FROM {quoted(name)}").fetchone()
-    except sqlite3.OperationalError:  # WITHOUT ROWID
+    except sqlite3.Error:  # WITHOUT ROWID, out of time, a damaged page
         return 0
     return highest if isinstance(highest, int) else 0
 
@@ -370,7 +449,7 @@ def _highest_rowid(connection: sqlite3.Connection, name: str) -> int:
 
 
 def _fingerprint(tables: Iterable[Table]) -> str:
-    """SHA-256 of everything but the row counts, which no prompt shows."""
+    """SHA-256 of everything but row counts and problems, which no prompt shows."""
     shown = [dataclasses.replace(table, row_count=None) for table in tables]
     # As dataclasses.asdict() would have it, which takes 0.5 s for 20,000 columns.
     text = json.dumps(shown, default=_fields, ensure_ascii=True, sort_keys=True)
@@ -378,4 +457,5 @@ def _fingerprint(tables: Iterable[Table]) -> str:
 
 
 def _fields(value: Table | Column | ForeignKey) -> dict[str, object]:
-    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    names = (field.name for field in dataclasses.fields(value))
+    return {name: getattr(value, name) for name in names if name != "problem"}

@@ -34,15 +34,17 @@ _ADDRESS_SPACE = 4 * 1024**3  # lock 4 once more, should SQLite's own bounds fai
 def send(stream: IO[bytes], frame: Frame) -> None:
     """Write one frame. Raises: OSError."""
     data = marshal.dumps(frame)
-    stream.write(_LENGTH.pack(len(data)) + data)
+    stream.write(_LENGTH.pack(len(data)))
+    stream.write(data)  # apart: rows of 128 MiB are not copied once more
     stream.flush()
 
 
 def receive(stream: IO[bytes]) -> Frame:
     """The next frame. Raises: EOFError at the end of the stream."""
     head = stream.read(_LENGTH.size)
-    data = stream.read(_LENGTH.unpack(head)[0]) if len(head) == _LENGTH.size else b""
-    if not data:
+    length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
+    data = stream.read(length)
+    if not length or len(data) < length:
         raise EOFError
     frame: Frame = marshal.loads(data)
     return frame
@@ -82,6 +84,9 @@ class Worker:
         except (sqlite3.Error, sqlite3.Warning) as error:
             name = getattr(error, "sqlite_errorname", "") or ""
             last = ("error", type(error).__name__, name, str(error), not self._may_go_on())
+        except (ValueError, OverflowError, RecursionError) as error:
+            # Python cannot hold what SQLite said: names or messages that are not UTF-8, NUL.
+            last = ("error", "DatabaseError", "", _message(error), not self._may_go_on())
         if not keep:
             self._close()  # before the reply: the file's owner may tidy up behind it
         self._reply(last)
@@ -143,6 +148,12 @@ class Worker:
             connection.set_authorizer(note)
             connection.execute(f"EXPLAIN {sql}").close()
         return "end", tuple(found)
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):  # of SQLite's own message, or of a name
+        return bytes(error.object).decode("utf-8", "replace")
+    return str(error)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from t2sql_tui.core.errors import ModelError
-from t2sql_tui.core.identifiers import quote_identifier
+from t2sql_tui.core.identifiers import folded, quote_identifier
 from t2sql_tui.core.prompting.chat import CHAT_FORMATS, ChatFormat, find_format, neutralise
 from t2sql_tui.core.prompting.schema_linking import rank_columns, rank_tables
 from t2sql_tui.core.types import Column, Prompt, Question, Schema, Table, ValueMatch
@@ -106,11 +106,11 @@ def _sample(value: str) -> str:
 
 def _joins(tables: Sequence[Table]) -> str:
     """Every key as the condition of the join that follows it, one a line."""
-    shown = {table.name.lower() for table in tables}
+    shown = {folded(table.name) for table in tables}
     lines = []
     for table in tables:
         for link in table.foreign_keys:
-            if link.table.lower() in shown:
+            if folded(link.table) in shown:
                 name, other = quote_identifier(table.name), quote_identifier(link.table)
                 pairs = zip(link.columns, link.ref_columns, strict=True)
                 lines.append(

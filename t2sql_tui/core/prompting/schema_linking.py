@@ -20,6 +20,7 @@ from math import exp, log, sqrt
 from operator import mul
 
 from t2sql_tui.core.english import LINKING_STOP_WORDS, name_words
+from t2sql_tui.core.identifiers import folded
 from t2sql_tui.core.types import Column, Question, Schema, Table, ValueMatch
 
 # Quoted text is a value; that a column is called so as well is chance.
@@ -85,11 +86,11 @@ def schema_index(schema: Schema) -> SchemaIndex:
 
 
 def _neighbours(schema: Schema) -> list[set[int]]:
-    numbers = {table.name.lower(): number for number, table in enumerate(schema.tables)}
+    numbers = {folded(table.name): number for number, table in enumerate(schema.tables)}
     near: list[set[int]] = [set() for _ in schema.tables]
     for number, table in enumerate(schema.tables):
         for key in table.foreign_keys:
-            other = numbers.get(key.table.lower(), number)
+            other = numbers.get(folded(key.table), number)
             if other != number:
                 near[number].add(other)
                 near[other].add(number)
@@ -400,7 +401,7 @@ def rank_tables(schema: Schema, question: Question, values: Sequence[ValueMatch]
 def rank_columns(table: Table, question: Question, values: Sequence[ValueMatch]) -> list[Column]:
     """The table's columns: keys first, then those that store a mentioned value, then those
     whose names say most of what is asked (a prefix that all columns share says nothing)."""
-    linked = {name.lower() for key in table.foreign_keys for name in key.columns}
+    linked = {folded(name) for key in table.foreign_keys for name in key.columns}
     stored = {match.column for match in values if match.table == table.name}
     parts = [set(name_words(column.name)) for column in table.columns]
     spread = Counter(word for part in parts for word in part)
@@ -408,7 +409,7 @@ def rank_columns(table: Table, question: Question, values: Sequence[ValueMatch])
 
     def rank(number: int) -> tuple[bool, bool, float, int]:
         column = table.columns[number]
-        is_key = column.primary_key > 0 or column.name.lower() in linked
+        is_key = column.primary_key > 0 or folded(column.name) in linked
         likeness = sum(
             log(len(parts) / spread[word])
             * max((_likeness(one, word) for one in asked), default=0.0)

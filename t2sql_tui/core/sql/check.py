@@ -13,6 +13,7 @@ from sqlglot import exp
 
 from t2sql_tui.core.database.database import Database
 from t2sql_tui.core.database.limits import SQL_BYTES
+from t2sql_tui.core.identifiers import folded
 from t2sql_tui.core.sql.lexer import split_statements
 from t2sql_tui.core.sql.problems import misspelled_in_quotes, problems_of
 from t2sql_tui.core.sql.tree import parse
@@ -80,9 +81,9 @@ def _not_a_query(statement: str) -> Problem | None:
 def _tables_of(statement: str, tree: exp.Expression | None, schema: Schema) -> tuple[str, ...]:
     """The stored tables and views that a statement names, as stored, in order."""
     if tree is None:
-        words = {word.lower() for word in re.findall(r"\w+", statement)}
-        return tuple(table.name for table in schema.tables if table.name.lower() in words)
-    ctes = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
+        words = {folded(word) for word in re.findall(r"\w+", statement)}
+        return tuple(table.name for table in schema.tables if folded(table.name) in words)
+    ctes = {folded(cte.alias) for cte in tree.find_all(exp.CTE)}
     names = [table.name for table in tree.find_all(exp.Table)]
-    tables = [schema.table(name) for name in names if name.lower() not in ctes]
+    tables = [schema.table(name) for name in names if folded(name) not in ctes]
     return tuple(dict.fromkeys(table.name for table in tables if table))

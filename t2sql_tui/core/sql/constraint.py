@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from t2sql_tui.core.database.authorizer import FUNCTIONS, TABLE_FUNCTIONS
+from t2sql_tui.core.database.capabilities import functions, table_functions
 from t2sql_tui.core.sql.prefix import ConstraintViolation, KnownNames, PrefixReader
 from t2sql_tui.core.types import Schema
 
@@ -20,8 +20,8 @@ from t2sql_tui.core.types import Schema
 class SchemaConstraint:
     """Accepts SQL that names only what is in one schema."""
 
-    def __init__(self, schema: Schema, functions: Collection[str] = FUNCTIONS) -> None:
-        self._names = KnownNames(schema, functions, TABLE_FUNCTIONS)
+    def __init__(self, schema: Schema, known: Collection[str] | None = None) -> None:
+        self._names = KnownNames(schema, functions() if known is None else known, table_functions())
 
     def accepts(self, text: str, whole: bool) -> bool:
         """Whether `text` is the beginning of an answer whose names all exist (`whole`: such

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from t2sql_tui.core.identifiers import folded
 from t2sql_tui.core.sql.lexer import IGNORED, tokenize
 from t2sql_tui.core.types import Schema
 
@@ -74,7 +75,7 @@ class KnownNames:
         self, schema: Schema, functions: Collection[str], table_functions: Collection[str]
     ) -> None:
         self.columns_of = {
-            table.name.lower(): frozenset(c.name.lower() for c in table.columns) | _ROWID
+            folded(table.name): frozenset(folded(c.name) for c in table.columns) | _ROWID
             for table in schema.tables
         }
         self.columns = frozenset().union(_ROWID, *self.columns_of.values())
@@ -140,7 +141,7 @@ def _unquoted(text: str) -> tuple[str, bool]:
     """The name in quotes or brackets, in lower case, and whether they are closed."""
     ending = {"[": "]"}.get(text[0], text[0])
     closed = len(text) > 1 and text.endswith(ending)
-    return text[1 : -1 if closed else None].replace(ending * 2, ending).lower(), closed
+    return folded(text[1 : -1 if closed else None].replace(ending * 2, ending)), closed
 
 
 class PrefixReader:
@@ -174,7 +175,7 @@ class PrefixReader:
             if text == ";":
                 return self._end()
             if kind == "word":
-                self._word(text.lower(), partial)
+                self._word(folded(text), partial)
             elif kind == "quoted":
                 self._quoted(text, partial)
             elif kind == "string":
@@ -286,7 +287,7 @@ class PrefixReader:
         if self.whole and not closed:
             raise ConstraintViolation
         if self.expects_table:  # SQLite takes 'singer' for a table there
-            self._table(text.strip("'").lower(), partial)
+            self._table(folded(text.strip("'")), partial)
         else:
             self._literal()
 
@@ -365,7 +366,8 @@ class PrefixReader:
             raise ConstraintViolation
         if word in _DATABASES and self._next() == ".":
             return
-        assert scope
+        if scope is None:  # no SELECT has begun: WITH a AS (`x`
+            raise ConstraintViolation
         if word in self.ctes or word in names.table_functions:
             scope.sources.append((word, None))
         elif word in names.columns_of:
@@ -403,7 +405,8 @@ class PrefixReader:
     def _keyword(self, word: str, before: str) -> None:
         """A keyword that changes the clause or what may follow."""
         frame, scope, clause = self.frames[-1], self.scope, self.clause
-        assert scope
+        if scope is None:  # no SELECT has begun: WITH a AS (`x`
+            raise ConstraintViolation
         if word in ("collate", "indexed"):
             self.expects_any_word = True
         elif word == "join" or word in _JOIN_WORDS:
@@ -472,7 +475,8 @@ class PrefixReader:
 
     def _operand_begins(self, word: str) -> None:
         names, scope = self.names, self.scope
-        assert scope
+        if scope is None:  # no SELECT has begun: WITH a AS (`x`
+            raise ConstraintViolation
         if _any_begins(names.functions_sorted, word):
             return
         if any(name.startswith(word) for name in self.aliases | self.ctes):
@@ -521,7 +525,7 @@ class PrefixReader:
                 column, closed = _unquoted(column)
                 partial = partial and not closed
             elif kind == "word":
-                column = column.lower()
+                column = folded(column)
             else:
                 raise ConstraintViolation
         elif self.whole:
@@ -535,7 +539,8 @@ class PrefixReader:
 
     def _exists(self, qualifier: str, column: str, partial: bool = False) -> bool:
         """Whether such a column exists, or may exist once its table has joined."""
-        assert self.scope
+        if self.scope is None:
+            raise ConstraintViolation
         for level in self.scope.chain():
             found = self._find(level, qualifier, column, partial)
             if found is not None:
@@ -572,7 +577,7 @@ class PrefixReader:
     def _may_come(self, qualifier: str, column: str, partial: bool) -> bool:
         """Whether a table that is not named yet may have such a column."""
         names = self.names
-        if qualifier in names.columns_of and qualifier not in self.ctes:
+        if qualifier and qualifier in names.columns_of and qualifier not in self.ctes:
             columns = names.columns_of[qualifier]
             return column in columns or (partial and any(c.startswith(column) for c in columns))
         if column in names.columns or (partial and _any_begins(names.columns_sorted, column)):

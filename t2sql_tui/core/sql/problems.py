@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import difflib
 import re
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
 from sqlglot import exp
 from sqlglot.optimizer.scope import Scope
 
 from t2sql_tui.core.database.authorizer import FUNCTIONS
+from t2sql_tui.core.database.capabilities import functions, needs
+from t2sql_tui.core.identifiers import folded
 from t2sql_tui.core.sql.tree import parse, scopes
 from t2sql_tui.core.types import Column, Problem, Schema, Table
 
@@ -40,6 +43,10 @@ def problems_of(statement: str, error: str, schema: Schema) -> tuple[Problem, ..
 
 
 def _other(statement: str, error: str) -> Problem:
+    if error.startswith("unknown function: "):  # not the statement's own: that is "no such"
+        return Problem(
+            "other", f"A column that the query reads cannot be computed: {needs(error)}."
+        )
     if match := re.fullmatch(r"not authorized to use function: (.*)", error):
         return Problem("forbidden", f"The function {match.group(1)} is not allowed here.")
     if "not authorized" in error or "prohibited" in error:
@@ -119,14 +126,27 @@ _INSTEAD = {
     "regexp": "LIKE or GLOB",
     "std": "",
     "stddev": "",
+    # What SQLite has had for some versions only.
+    "concat_ws": "x || y",
+    "if": "iif",
+    "string_agg": "group_concat",
+    "octet_length": "length(CAST(x AS BLOB))",
+    "timediff": "julianday(x) - julianday(y)",
+    "median": "",
+    "percentile": "",
+    "percentile_cont": "",
+    "percentile_disc": "",
 }
 
 
 def _unknown_function(name: str) -> Problem:
-    best = _INSTEAD.get(name.lower())
-    near = (best,) if best else nearest(name, FUNCTIONS)
+    best = _INSTEAD.get(folded(name))
+    near = (best,) if best else () if best == "" else nearest(name, functions())
     hint = f" Use {' or '.join(near)}." if near else ""
-    return Problem("unknown-function", f"SQLite has no function {name!r}.{hint}", near)
+    which = "SQLite"
+    if folded(name) in FUNCTIONS:
+        which = f"This SQLite ({sqlite3.sqlite_version}, older than the function)"
+    return Problem("unknown-function", f"{which} has no function {name!r}.{hint}", near)
 
 
 def _ambiguous(name: str, tree: exp.Expression | None, schema: Schema) -> Problem:
@@ -146,10 +166,10 @@ def _ambiguous(name: str, tree: exp.Expression | None, schema: Schema) -> Proble
 
 def _owners(name: str, schema: Schema) -> Iterator[tuple[Table, Column]]:
     """Each table that has a column of that name, and the column."""
-    wanted = name.lower()
+    wanted = folded(name)
     for table in schema.tables:
         for column in table.columns:
-            if column.name.lower() == wanted:
+            if folded(column.name) == wanted:
                 yield table, column
 
 
@@ -164,7 +184,7 @@ def _unknown_column(
         near = nearest(bare, [c.name for t in schema.tables for c in t.columns])
         near = tuple(f"{t.name}.{c.name}" for n in near for t, c in _owners(n, schema))[:4]
     else:
-        here = f" (here {alias})" if alias and alias.lower() != table.name.lower() else ""
+        here = f" (here {alias})" if alias and folded(alias) != folded(table.name) else ""
         message = f"Table {table.name!r}{here} has no column {bare!r}."
         near = nearest(bare, [c.name for c in table.columns])
     if owners:
@@ -233,12 +253,12 @@ def _table_name(source: object) -> str:
 
 
 def _column_problem(column: exp.Column, scope: Scope, schema: Schema) -> Problem | None:
-    if isinstance(column.this, exp.Star) or column.name.lower() in ("rowid", "oid", "_rowid_"):
+    if isinstance(column.this, exp.Star) or folded(column.name) in ("rowid", "oid", "_rowid_"):
         return None
     if not column.table:
         return None if column.this.quoted else _bare_column_problem(column, scope, schema)
     for name, source in _visible(scope):
-        if name.lower() == column.table.lower():
+        if folded(name) == folded(column.table):
             table = schema.table(_table_name(source))
             if table is None or _has(table, column.name):
                 return None
@@ -274,14 +294,14 @@ def _outwards(scope: Scope) -> Iterator[Scope]:
 
 
 def _has(table: Table, column: str) -> bool:
-    wanted = column.lower()
-    return any(c.name.lower() == wanted for c in table.columns)
+    wanted = folded(column)
+    return any(folded(c.name) == wanted for c in table.columns)
 
 
 def _is_alias(column: exp.Column, scope: Scope) -> bool:
     """Whether a SELECT list gives it that name (`count(*) AS n ... ORDER BY n`)."""
     return any(
-        isinstance(item, exp.Alias) and item.alias.lower() == column.name.lower()
+        isinstance(item, exp.Alias) and folded(item.alias) == folded(column.name)
         for level in _outwards(scope)
         for item in getattr(level.expression, "selects", ())
     )

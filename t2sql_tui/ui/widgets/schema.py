@@ -25,11 +25,12 @@ from t2sql_tui.ui.texts import table_count
 @dataclass(frozen=True)
 class Item:
     """What a node of the tree stands for: a table with the columns to list under it, or
-    one column of it."""
+    one column of it. `problem` says why it cannot be read."""
 
     table: Table
     columns: tuple[Column, ...] = ()
     column: Column | None = None
+    problem: str = ""
 
     @property
     def name(self) -> str:
@@ -38,7 +39,9 @@ class Item:
 
     @property
     def note(self) -> str:
-        """What stands at the right: a row count, a type, or where a key points."""
+        """What stands at the right: a row count, a type, where a key points, or what is wrong."""
+        if self.problem or (self.column and self.column.problem):
+            return f"! {self.problem or (self.column and self.column.problem)}"
         if self.column is None:
             if self.table.kind != "table":
                 return self.table.kind
@@ -186,8 +189,13 @@ class SchemaPane(Vertical):
         words = self.query_one(Input).value.lower().split()
         tree = self.query_one(SchemaTree)
         items = [item for table in self.schema.tables if (item := _match(table, words))]
+        items += [
+            Item(Table(part.name, (), kind="view"), problem=part.reason)
+            for part in self.schema.unreadable
+            if all(word in part.name.lower() for word in words)
+        ]
         tree.fill(items, opened=bool(words) and len(items) <= 20)
-        all_tables = len(self.schema.tables)
+        all_tables = len(self.schema.tables) + len(self.schema.unreadable)
         self.border_subtitle = (
             f"{len(items):,} of {all_tables:,}" if words else table_count(self.schema)
         )

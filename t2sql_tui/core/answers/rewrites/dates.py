@@ -16,6 +16,7 @@ from sqlglot.expressions import alias_
 from t2sql_tui.core.answers.context import AnswerContext
 from t2sql_tui.core.answers.rewrites.types import Rewrite
 from t2sql_tui.core.database.forms import FIXED_ISO, PRINTED_DATE, DateForm
+from t2sql_tui.core.identifiers import folded
 from t2sql_tui.core.types import Candidate, CheckedQuery, Schema
 
 #: What a statement takes a column for, and the forms that it then misreads.
@@ -149,13 +150,13 @@ def _is_moment(node: exp.Expr) -> bool:
 
 def _stored_column(column: exp.Column, tree: exp.Expr, schema: Schema) -> tuple[str, str] | None:
     """The table and column, as stored, that `column` stands for; None where that is not sure."""
-    name = column.name.lower()
-    if any(alias.alias.lower() == name for alias in tree.find_all(exp.Alias)):
+    name = folded(column.name)
+    if any(folded(alias.alias) == name for alias in tree.find_all(exp.Alias)):
         return None  # it may be what the statement itself has made
-    owner = column.table.lower()
+    owner = folded(column.table)
     stored = set()
     for source in tree.find_all(exp.Table):
         table = schema.table(source.name)
-        if table and (not owner or source.alias_or_name.lower() == owner):
-            stored |= {(table.name, c.name) for c in table.columns if c.name.lower() == name}
+        if table and (not owner or folded(source.alias_or_name) == owner):
+            stored |= {(table.name, c.name) for c in table.columns if folded(c.name) == name}
     return stored.pop() if len(stored) == 1 else None

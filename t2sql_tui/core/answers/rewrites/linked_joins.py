@@ -9,7 +9,7 @@ from sqlglot import exp, parse_one
 from t2sql_tui.core.answers.context import AnswerContext
 from t2sql_tui.core.answers.joins import finds_rows, unlinked_joins
 from t2sql_tui.core.answers.rewrites.types import Rewrite
-from t2sql_tui.core.identifiers import quote_identifier
+from t2sql_tui.core.identifiers import folded, quote_identifier
 from t2sql_tui.core.sql.tree import from_clause
 from t2sql_tui.core.types import Candidate, CheckedQuery, Schema
 
@@ -49,13 +49,13 @@ def _rejoin(
     joins = select.args["joins"]
     index = joins.index(join)
     before = [source.this, *(other.this for other in joins[:index])]
-    stored = {t.alias_or_name.lower(): t.name for t in before if isinstance(t, exp.Table)}
-    here = join.this.alias_or_name.lower()
-    near, far = (left, right) if right.table.lower() == here else (right, left)
-    if far.table.lower() != here or near.table.lower() not in stored:
+    stored = {folded(t.alias_or_name): t.name for t in before if isinstance(t, exp.Table)}
+    here = folded(join.this.alias_or_name)
+    near, far = (left, right) if folded(right.table) == here else (right, left)
+    if folded(far.table) != here or folded(near.table) not in stored:
         return ""
-    path = _path(schema, stored[near.table.lower()], join.this.name)
-    named = {t.name.lower() for t in select.find_all(exp.Table)}
+    path = _path(schema, stored[folded(near.table)], join.this.name)
+    named = {folded(t.name) for t in select.find_all(exp.Table)}
     between = _joins_between(path, near.table, stored, named)
     if not path or between is None:
         return ""
@@ -76,11 +76,11 @@ def _joins_between(
     further on, or twice: nobody knows which is meant."""
     new = []
     for _, column, next_table, next_column in path[:-1]:
-        called = [alias for alias, name in stored.items() if name.lower() == next_table.lower()]
+        called = [alias for alias, name in stored.items() if folded(name) == folded(next_table)]
         if len(called) == 1:  # it is there already
             owner = called[0]
             continue
-        if next_table.lower() in named:
+        if folded(next_table) in named:
             return None
         table = exp.to_table(quote_identifier(next_table), dialect="sqlite")
         new.append(exp.Join(this=table, on=_condition(owner, column, next_table, next_column)))
@@ -101,9 +101,9 @@ def _match_as_text(
 ) -> bool:
     """Whether the two columns hold a text in common. What cannot be seen in a moment counts as a
     match: what the model wrote stays."""
-    stored = {t.alias_or_name.lower(): t.name for t in select.find_all(exp.Table)}
+    stored = {folded(t.alias_or_name): t.name for t in select.find_all(exp.Table)}
     (one, first), (two, second) = (
-        (quote_identifier(stored.get(c.table.lower(), "")), quote_identifier(c.name))
+        (quote_identifier(stored.get(folded(c.table), "")), quote_identifier(c.name))
         for c in (left, right)
     )
     return finds_rows(
@@ -124,17 +124,17 @@ def _path(schema: Schema, start: str, end: str) -> list[_Step]:
             if ref is None or len(key.columns) != 1 or len(key.ref_columns) != 1:
                 continue
             column, ref_column = key.columns[0], key.ref_columns[0]
-            steps[table.name.lower()].append((table.name, column, ref.name, ref_column))
-            steps[ref.name.lower()].append((ref.name, ref_column, table.name, column))
-    ways: list[list[_Step]] = [[step] for step in steps[start.lower()]]
+            steps[folded(table.name)].append((table.name, column, ref.name, ref_column))
+            steps[folded(ref.name)].append((ref.name, ref_column, table.name, column))
+    ways: list[list[_Step]] = [[step] for step in steps[folded(start)]]
     for _ in range(LONGEST_PATH):
-        there = [way for way in ways if way[-1][2].lower() == end.lower()]
+        there = [way for way in ways if folded(way[-1][2]) == folded(end)]
         if there:
             return there[0] if len(there) == 1 else []
         ways = [
             [*way, step]
             for way in ways
-            for step in steps[way[-1][2].lower()]
-            if step[2].lower() not in {start.lower(), *(s[2].lower() for s in way)}
+            for step in steps[folded(way[-1][2])]
+            if folded(step[2]) not in {folded(start), *(folded(s[2]) for s in way)}
         ]
     return []

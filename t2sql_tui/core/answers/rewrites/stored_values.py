@@ -7,6 +7,7 @@ from sqlglot import exp
 
 from t2sql_tui.core.answers.context import AnswerContext
 from t2sql_tui.core.answers.rewrites.types import Rewrite
+from t2sql_tui.core.identifiers import folded
 from t2sql_tui.core.prompting.value_matching import find_values
 from t2sql_tui.core.types import Candidate, CheckedQuery
 
@@ -19,7 +20,7 @@ def rewrite_texts(candidate: Candidate, context: AnswerContext) -> Rewrite | Non
         return None
     tree = query.tree.copy()
     replaced: list[tuple[str, str]] = []
-    tables = {table.alias_or_name.lower(): table.name.lower() for table in tree.find_all(exp.Table)}
+    tables = {folded(table.alias_or_name): folded(table.name) for table in tree.find_all(exp.Table)}
     for node in list(tree.find_all(exp.EQ)):
         column, text = node.left, node.right
         if not (isinstance(column, exp.Column) and isinstance(text, exp.Literal)):
@@ -29,11 +30,11 @@ def rewrite_texts(candidate: Candidate, context: AnswerContext) -> Rewrite | Non
         values = [
             match.value
             for match in find_values(context.database, text.this)
-            if match.column.lower() == column.name.lower()
+            if folded(match.column) == folded(column.name)
             and (
-                tables.get(column.table.lower()) == match.table.lower()
+                tables.get(folded(column.table)) == folded(match.table)
                 if column.table
-                else match.table.lower() in tables.values()
+                else folded(match.table) in tables.values()
             )
         ]
         if values and text.this not in values:

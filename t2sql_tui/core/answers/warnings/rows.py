@@ -16,6 +16,7 @@ from t2sql_tui.core.answers.context import AnswerContext
 from t2sql_tui.core.answers.execution import Execution
 from t2sql_tui.core.answers.joins import repeats_rows, unlinked_joins
 from t2sql_tui.core.english import name_words
+from t2sql_tui.core.identifiers import folded
 from t2sql_tui.core.sql.tree import from_clause
 
 
@@ -120,7 +121,7 @@ def _unused_tables(select: exp.Select) -> list[str]:
     tables = [source.this, *(join.this for join in joins)]
     if not all(isinstance(table, exp.Table) for table in tables):
         return []
-    names = {table.alias_or_name.lower(): table.name for table in tables}
+    names = {folded(table.alias_or_name): table.name for table in tables}
     used: set[str] = set()
     links = dict.fromkeys(names, 0)
     for node in select.walk():
@@ -128,7 +129,7 @@ def _unused_tables(select: exp.Select) -> list[str]:
             return []  # SELECT *, count(*): every table counts
         if not isinstance(node, exp.Column):
             continue
-        name = node.table.lower()
+        name = folded(node.table)
         if not name:
             return []  # nobody here knows whose it is
         join = node.find_ancestor(exp.Join)
