@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import sys
 from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
 from t2sql_tui.cli.backend_options import Command
 from t2sql_tui.cli.loading import build_demo, load_model, named_model, progress_bar
 from t2sql_tui.cli.options import ModelChoice, compare_option, demo_option, model_options
-from t2sql_tui.core.errors import T2SQLError
+from t2sql_tui.core.errors import DatabaseError, T2SQLError
+from t2sql_tui.core.terminal import PrintableStream, printable
 
 if TYPE_CHECKING:
     from t2sql_tui.core.database.database import Database
-    from t2sql_tui.core.types import Answer, Backend, CheckedQuery, QueryResult
+    from t2sql_tui.core.types import Answer, Backend, CheckedQuery, Limits, QueryResult
 
 
 class NoUsableSQL(T2SQLError):
@@ -29,24 +31,42 @@ class NoUsableSQL(T2SQLError):
     exit_code = 5
 
 
+#: Rows printed as a table, or in --json, where --limit is not given.
+TABLE_ROWS = 500
+#: Bounds on the rows of the other formats: they are held in memory while they are written.
+ALL_ROWS, ALL_BYTES = 2**31 - 1, 2**30
+#: Characters of a cell that a table shows.
+CELL_CHARACTERS = 2000
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """What `ask` prints: the SQL or, with `run`, its rows.
 
-    `limit` is the maximum number of rows, `timeout` the time that the SQL may run, in seconds.
+    `limit` is the maximum number of rows (None: TABLE_ROWS of a table or of --json, all of them
+    in the other formats), `timeout` the time that the SQL may run, in seconds.
     """
 
     run: bool
     format: str
-    limit: int
+    limit: int | None
     timeout: float
     sql_only: bool
     as_json: bool
 
+    @property
+    def limits(self) -> Limits:
+        """The bounds on the rows that are fetched."""
+        from t2sql_tui.core.types import Limits
+
+        if self.limit is None and self.format != "table":
+            return Limits(ALL_ROWS, self.timeout, ALL_BYTES)
+        return Limits(self.limit or TABLE_ROWS, self.timeout)
+
     def say(self, line: str) -> None:
         """Prints a line of narration on stderr, unless only the SQL is wanted."""
         if not self.sql_only:
-            click.secho(line, fg="bright_black", err=True)
+            click.secho(printable(line), fg="bright_black", err=True)
 
 
 _OUTPUT_OPTIONS = (
@@ -58,10 +78,16 @@ _OUTPUT_OPTIONS = (
         help="Format of the rows: table, csv, tsv, json, jsonl, markdown or sql.",
     ),
     click.option(
-        "--limit", default=500, show_default=True, help="Maximum number of rows to print."
+        "--limit",
+        type=click.IntRange(1),
+        default=None,
+        metavar="ROWS",
+        help=f"Maximum number of rows to print (default: {TABLE_ROWS} as a table or with --json, "
+        "all in the other formats).",
     ),
     click.option(
         "--timeout",
+        type=click.FloatRange(0, min_open=True),
         default=30.0,
         show_default=True,
         help="Time limit for running the SQL, in seconds.",
@@ -132,6 +158,11 @@ def ask(
     with open_database(build_demo(demo) if demo else Path(arguments[0])) as database:
         for problem in database.schema.problems:
             output.say(problem)
+        if not database.schema.tables:
+            raise DatabaseError(
+                f"{arguments[0]} has no tables, so there is nothing to ask about.",
+                "Check the path: SQLite makes an empty file where a name is misspelled.",
+            )
         spec = named_model(model.model)
         with progress_bar("Preparing the model") as on_progress:
             report = None if output.sql_only else on_progress
@@ -192,7 +223,7 @@ def _checked(answer: Answer) -> CheckedQuery:
     """The query of the answer. Raises: NoUsableSQL after printing the rejected SQL on stderr."""
     if answer.query is None:
         if answer.candidate.sql:
-            click.echo(answer.candidate.sql, err=True)
+            click.echo(printable(answer.candidate.sql), err=True)
         why = getattr(answer.candidate.verdict, "message", "")
         raise NoUsableSQL(
             f"The model wrote no SQL that works here: {why}",
@@ -203,22 +234,37 @@ def _checked(answer: Answer) -> CheckedQuery:
 
 def _print_answer(answer: Answer, query: CheckedQuery, database: Database, output: Output) -> None:
     from t2sql_tui.core.answers.describe import summary
-    from t2sql_tui.core.types import Limits
 
     seconds = sum(generation.seconds for generation in answer.generations)
     trust = summary(answer)
     output.say(f"{seconds:.1f} s · {trust}" if trust else f"{seconds:.1f} s")
     if not output.run:
-        click.echo(_as_json(answer, query) if output.as_json else query.sql)
+        text = _as_json(answer, query) if output.as_json else query.sql
+        click.echo(printable(text) if sys.stdout.isatty() else text)
         return
-    click.secho(query.sql, fg="cyan", err=True)
-    result = database.run(query, Limits(rows=output.limit, seconds=output.timeout))
+    for sentence in answer.candidate.rewrites:
+        output.say(sentence)
+    click.secho(printable(query.sql), fg="cyan", err=True)
+    result = database.run(query, output.limits)
     if output.as_json:
         click.echo(_as_json(answer, query, result))
     else:
         _print_rows(result, output.format)
-    cut = f" (cut at the limit of {result.truncated})" if result.truncated else ""
-    output.say(f"{len(result.rows)} row{'' if len(result.rows) == 1 else 's'}{cut}")
+    output.say(_row_count(result, output))
+    if result.truncated and output.limit is None and output.format != "table":
+        raise DatabaseError(
+            "Not all rows were written: they take more memory than this command uses.",
+            "Select fewer columns or rows, or set --limit.",
+        )
+
+
+def _row_count(result: QueryResult, output: Output) -> str:
+    rows = f"{len(result.rows):,} row{'' if len(result.rows) == 1 else 's'}"
+    if result.truncated == "rows":
+        return f"{rows}, and there are more: set --limit, or --format csv for all"
+    if result.truncated:
+        return f"{rows}, and there are more: what is printed is limited in bytes, too"
+    return rows
 
 
 def _as_json(answer: Answer, query: CheckedQuery, result: QueryResult | None = None) -> str:
@@ -229,9 +275,12 @@ def _as_json(answer: Answer, query: CheckedQuery, result: QueryResult | None = N
         "question": answer.question.text,
         "sql": query.sql,
         "confidence": answer.confidence,
+        "rewrites": answer.candidate.rewrites,
         "readings": [
             {
                 "sql": reading.candidate.sql,
+                "rewrites": reading.candidate.rewrites,
+                "replaced_values": reading.replaced,
                 "votes": reading.votes,
                 "share": reading.share,
                 "warnings": reading.warnings,
@@ -246,7 +295,9 @@ def _as_json(answer: Answer, query: CheckedQuery, result: QueryResult | None = N
     if result:
         export.write(result, rows := StringIO(), "json")
         content |= {"rows": json.loads(rows.getvalue()), "truncated": bool(result.truncated)}
-    return json.dumps(content, ensure_ascii=False, indent=2)
+    text = json.dumps(content, ensure_ascii=False, indent=2)
+    # What json leaves as it is and a terminal would obey: DEL and the C1 control characters.
+    return re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def _print_rows(result: QueryResult, format_: str) -> None:
@@ -255,19 +306,18 @@ def _print_rows(result: QueryResult, format_: str) -> None:
     from t2sql_tui.core import export
 
     if format_ != "table":
-        export.write(result, sys.stdout, format_)
+        export.write(result, cast(TextIO, PrintableStream(sys.stdout)), format_)
         return
     rows = [[_printable(cell) for cell in row] for row in result.rows]
-    click.echo(tabulate(rows, headers=result.columns, disable_numparse=True, missingval="NULL"))
+    headers = [_printable(column) for column in result.columns]
+    click.echo(tabulate(rows, headers=headers, disable_numparse=True, missingval="NULL"))
 
 
 def _printable(cell: Any) -> Any:
-    """Text without the control characters that could drive the terminal; blobs as hex."""
+    """A cell on one line, without what could drive the terminal; blobs as hex."""
     if isinstance(cell, bytes):
         return f"x'{cell[:16].hex()}{'...' if len(cell) > 16 else ''}'"
     if isinstance(cell, str):
-        return "".join(
-            c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}"
-            for c in cell
-        )
+        shown = cell if len(cell) <= CELL_CHARACTERS else f"{cell[:CELL_CHARACTERS]}..."
+        return " ".join(printable(shown).split("\n")).replace("\t", " ")
     return cell

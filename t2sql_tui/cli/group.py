@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 from typing import Any
 
 import click
 
 from t2sql_tui.core.errors import T2SQLError
+from t2sql_tui.core.terminal import printable
 
 
 class CommandGroup(click.Group):
@@ -43,14 +47,35 @@ class CommandGroup(click.Group):
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the chosen command; an error a person can act on becomes two lines on stderr."""
+        """Runs the chosen command; an error a person can act on becomes two lines on stderr.
+
+        A reader that has seen enough (`| head`) is no error; output that cannot be written is.
+        """
+        if os.environ.get("NO_COLOR"):  # https://no-color.org
+            ctx.color = False
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
         except T2SQLError as error:
-            click.secho(error.message, fg="red", err=True)
+            click.secho(printable(error.message), fg="red", err=True)
             if error.hint:
-                click.echo(error.hint, err=True)
+                click.echo(printable(error.hint), err=True)
             ctx.exit(error.exit_code)
         except (KeyboardInterrupt, click.Abort):
             click.echo(self.interrupted, err=True)
             ctx.exit(130)
+        except OSError as error:
+            if not _is_about_stdout(error):
+                raise
+            if error.errno not in (errno.EPIPE,):
+                click.secho(f"Cannot write the output: {error.strerror}.", fg="red", err=True)
+            # What is still held back would fail once more when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0 if error.errno == errno.EPIPE else 1)
+
+
+def _is_about_stdout(error: OSError) -> bool:
+    """Whether writing to stdout failed; errors of named files have a name."""
+    codes = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EFBIG)
+    return error.filename is None and error.errno in codes

@@ -63,6 +63,7 @@ def demo_option(command: Command) -> Command:
         is_flag=False,
         flag_value=names[0],
         default=None,
+        type=click.Choice(names),
         metavar="[NAME]",
         help=f"Use a demo database: {', '.join(names[:-1])} or {names[-1]} (default: {names[0]}).",
     )(command)
