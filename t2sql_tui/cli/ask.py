@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 import sys
 from contextlib import closing
 from dataclasses import dataclass, fields, replace
@@ -296,8 +295,10 @@ def _as_json(answer: Answer, query: CheckedQuery, result: QueryResult | None = N
         export.write(result, rows := StringIO(), "json")
         content |= {"rows": json.loads(rows.getvalue()), "truncated": bool(result.truncated)}
     text = json.dumps(content, ensure_ascii=False, indent=2)
-    # What json leaves as it is and a terminal would obey: DEL and the C1 control characters.
-    return re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match.group()):04x}", text)
+    if text.replace("\n", "").isprintable():
+        return text
+    # What json leaves as it is and a terminal would obey: C1 controls, bidirectional overrides.
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def _print_rows(result: QueryResult, format_: str) -> None:

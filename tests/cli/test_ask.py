@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -76,7 +79,105 @@ def test_run_prints_rows_in_the_asked_format(shop: Path, model_says) -> None:
 
 def test_a_cut_result_says_so(shop: Path, model_says) -> None:
     model_says("SELECT id FROM customer")
-    assert "1 row (cut at the limit of rows)" in ask(str(shop), "q", "--run", "--limit", "1").stderr
+    said = ask(str(shop), "q", "--run", "--limit", "1").stderr
+    assert "1 row, and there are more: set --limit" in said
+
+
+def test_formats_for_files_have_all_rows(shop: Path, model_says) -> None:
+    model_says(
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 2000) SELECT x FROM n"
+    )
+    table = ask(str(shop), "q", "--run")
+    assert "500 rows, and there are more" in table.stderr
+    csv = ask(str(shop), "q", "--run", "--format", "csv")
+    assert len(csv.stdout.splitlines()) == 2001
+    assert "2,000 rows" in csv.stderr
+    assert len(ask(str(shop), "q", "--run", "--format", "csv", "--limit", "7").stdout.split()) == 8
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "many"])
+def test_a_limit_is_a_number_of_rows(shop: Path, limit: str) -> None:
+    assert ask(str(shop), "q", "--run", "--limit", limit).exit_code == 2
+
+
+def test_an_unknown_demo_is_a_usage_error() -> None:
+    assert run("ask", "--demo", "nosuch", "q").exit_code == 2
+
+
+def test_a_file_without_tables_says_so(tmp_path: Path, model_says) -> None:
+    (tmp_path / "empty.db").touch()
+    result = ask(str(tmp_path / "empty.db"), "q")
+    assert result.exit_code == 3
+    assert "has no tables" in result.stderr
+
+
+_ESCAPES = "SELECT name AS \"a\x1b]0;x\x07b\x9b31m\" FROM customer WHERE name <> '\x1b[2J\u202e'"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo terminals")
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--sql-only"], ["--json"], ["--run"], ["--run", "--json"], ["--run", "--format", "csv"]]
+    + [["--run", "--format", name] for name in ("tsv", "json", "jsonl", "markdown", "sql")],
+    ids=" ".join,
+)
+def test_no_escape_sequence_reaches_a_terminal(shop: Path, options: list[str]) -> None:
+    seen = _on_a_terminal(_ESCAPES, [str(shop), "q", *options])
+    assert "customer" in seen or "a" in seen
+    assert not set(seen) & {"\x07", "\x9b", "\u202e"}
+    # What is left are click's own colours.
+    assert not re.sub("\x1b\\[[0-9]*m", "", seen).count("\x1b")
+
+
+def test_the_error_of_a_rejected_sql_has_no_escape_sequence(shop: Path) -> None:
+    seen = _on_a_terminal('SELECT "x\x1b[31my" .z\x9b FROM nosuch', [str(shop), "q"])
+    assert "\x9b" not in seen and "\x1b[31my" not in seen
+
+
+def _on_a_terminal(reply: str, arguments: list[str]) -> str:
+    """What `ask` writes to a pseudo terminal when the model says `reply`."""
+    code = (
+        "import sys; from t2sql_tui.backends import scripted; from t2sql_tui.cli import main\n"
+        "backend = scripted.ScriptedBackend; real = backend.__init__\n"
+        f"says = ({reply!r},)\n"
+        "backend.__init__ = lambda self, spec=None, **o: real(self, spec, says, **o)\n"
+        "main(['ask', *sys.argv[1:], '--backend', 'scripted'])"
+    )
+    ours, theirs = os.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    seen = b""
+    with contextlib.suppress(OSError):  # EIO: the other end was closed
+        while chunk := os.read(ours, 65536):
+            seen += chunk
+    child.wait()
+    os.close(ours)
+    return seen.decode("utf-8", "surrogateescape")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_disk_is_said_without_a_traceback(shop: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "t2sql_tui", "ask", str(shop), "q", "--backend", "scripted"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert "Cannot write the output" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(shop: Path) -> None:
+    program = [sys.executable, "-m", "t2sql_tui", "ask", str(shop), "q", "--backend", "scripted"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout and child.stderr
+        child.stdout.close()
+        said = child.stderr.read()
+        assert child.wait() == 0
+    assert b"Traceback" not in said
 
 
 def test_stored_control_characters_do_not_reach_the_terminal(shop: Path, model_says) -> None:
@@ -124,7 +225,7 @@ def test_a_demo_needs_no_file(model_says) -> None:
     model_says("SELECT count(*) FROM customers")
     answered = ask("--demo", "ecommerce", "how many?", "--run", "--format", "csv")
     assert answered.stdout.endswith("640\n")
-    assert ask("--demo", "ecomerce", "how many?").exit_code == 1
+    assert ask("--demo", "ecomerce", "how many?").exit_code == 2
 
 
 def test_a_demo_has_a_question_of_its_own(model_says) -> None:
