@@ -16,7 +16,7 @@ import pytest
 from mini_spider import write_spider
 
 from t2sql_tui.core.answers.rewrites.table import REWRITES
-from t2sql_tui.core.answers.warnings import WARNINGS
+from t2sql_tui.core.answers.warnings.table import WARNINGS
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = {
@@ -187,20 +187,20 @@ def test_a_backend_is_one_file_and_one_entry(copy: Copy) -> None:
 
 
 def test_a_warning_is_one_function_and_one_entry(copy: Copy) -> None:
-    file = "t2sql_tui/core/answers/warnings.py"
     copy.insert(
-        file,
-        "# --- the table ---",
-        "def _is_one_row(execution: Execution, context: AnswerContext) -> bool:\n"
-        "    return execution.result is not None and len(execution.result.rows) == 1\n\n\n",
+        "t2sql_tui/core/answers/warnings/rows.py",
+        "def times_out(",
+        "def is_one_row(execution: Execution, context: AnswerContext) -> str:\n"
+        "    rows = execution.result.rows if execution.result else ()\n"
+        "    return f'It finds {rows[0]} alone.' if len(rows) == 1 else ''\n\n\n",
     )
     copy.insert(
-        file,
-        '        WarningRule(\n            "timeout"',
-        '        WarningRule("one-row", 0.1, "It finds one row alone.", _is_one_row),\n',
+        "t2sql_tui/core/answers/warnings/table.py",
+        '        WarningRule("timeout"',
+        '        WarningRule("one-row", 0.1, rows.is_one_row),\n',
     )
     ask = ("ask", "--backend", "scripted", "--demo", "retail", "--json", "How many stores?")
-    assert "It finds one row alone." in copy.run("t2sql-tui", *ask)
+    assert " alone." in copy.run("t2sql-tui", *ask)
 
 
 def test_a_rewrite_is_one_function_and_one_entry(copy: Copy) -> None:

@@ -283,6 +283,7 @@ def _as_json(answer: Answer, query: CheckedQuery, result: QueryResult | None = N
                 "votes": reading.votes,
                 "share": reading.share,
                 "warnings": reading.warnings,
+                "warning_sentences": reading.warning_sentences,
                 "unused_words": reading.unused_words,
                 "unmet_phrases": reading.unmet_phrases,
                 "row_count": reading.result and len(reading.result.rows),

@@ -283,6 +283,39 @@ DATE_NAME_WORDS = frozenset(
     """.split()
 )
 
+#: Words of a question that asks for keys rather than for names. By hand.
+KEY_WORDS = frozenset("id ids key code number identifier".split())
+#: Small numbers in words.
+NUMBER_WORDS = {
+    word: str(number)
+    for number, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve".split()
+    )
+}
+#: Times that are told from today.
+RELATIVE_TIMES = re.compile(
+    r"\b(?:today|yesterday|tomorrow|currently|(?:this|last|past|previous|next|coming) "
+    r"(?:\w+ )?(?:day|week|month|quarter|year|weekend)s?|(?:days|weeks|months|years) ago)\b",
+    re.IGNORECASE,
+)
+#: What is one number divided by another.
+SHARES = re.compile(r"(?<!\d )\b(?:ratio|proportion|percentage|percent)\b", re.IGNORECASE)
+#: Words of the names of columns that hold such numbers.
+SHARE_NAME_WORDS = frozenset("ratio proportion percentage percent rate share".split())
+#: What is found by position in an order.
+MIDDLE_VALUES = re.compile(r"\b(?:median|percentile|quartile|quantile)\b", re.IGNORECASE)
+#: Units by dimension, each with its names as plain words.
+UNITS: tuple[tuple[frozenset[str], ...], ...] = tuple(
+    tuple(frozenset(unit.split("/")) for unit in dimension.split())
+    for dimension in (
+        "cent/pence dollar/euro/pound/usd/eur/gbp",
+        "ms/millisecond/milli second/sec minute/min hour/hr day",
+        "byte/b kb/kilobyte mb/megabyte gb/gigabyte",
+        "gram/g kg/kilogram/kilo",
+        "meter/metre/m km/kilometer/kilometre mile/mi",
+    )
+)
+
 #: Words for which nearly every table of people stores a code.
 GENDER_CODES = {"female": "F", "woman": "F", "women": "F", "male": "M", "man": "M", "men": "M"}
 

@@ -447,7 +447,7 @@ class Reading:
 
     `candidate` is the likeliest of them, `votes` how many they are, `share` their part of
     the probability of all candidates (0 to 1), `warnings` the names of what suggests that
-    the SQL is wrong (core.answers.warnings).
+    the SQL is wrong (core.answers.warnings), `warning_sentences` what a person is told of each.
     `unused_words` are words and stored values of the question that name something in the file
     and that the SQL does not use, `unused_share` their share (0 to 1) of all such words, rare
     ones counting more; `unmet_phrases` are phrases of the question ("never", "at most 2") for
@@ -466,6 +466,7 @@ class Reading:
     unused_words: tuple[str, ...] = ()
     unused_share: float = 0.0
     unmet_phrases: tuple[str, ...] = ()
+    warning_sentences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

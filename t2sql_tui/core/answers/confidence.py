@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from t2sql_tui.core.answers.warnings import WARNINGS
+from t2sql_tui.core.answers.warnings.table import WARNINGS
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.models.catalog import load_catalog, models_source
 from t2sql_tui.core.types import Answer, CheckedQuery, ModelSpec

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from t2sql_tui.core.database.database import Database
 from t2sql_tui.core.database.profile import ColumnProfile, column_profile
@@ -19,6 +19,9 @@ class AnswerContext:
     question: Question
     values: Sequence[ValueMatch] = ()
     should_stop: ShouldStop | None = None
+    _profiles: dict[tuple[str, str], ColumnProfile | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def schema(self) -> Schema:
@@ -30,4 +33,6 @@ class AnswerContext:
         to stop."""
         if self.should_stop is not None and self.should_stop():
             return None
-        return column_profile(self.database, table, column)
+        if (table, column) not in self._profiles:
+            self._profiles[table, column] = column_profile(self.database, table, column)
+        return self._profiles[table, column]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from t2sql_tui.core.answers.explain import explain
-from t2sql_tui.core.answers.warnings import WARNINGS
 from t2sql_tui.core.types import Answer, CheckedQuery, QueryResult, Reading, Schema
 
 SURE = 0.9  # confidence from which an answer is called sure
@@ -102,7 +101,7 @@ def changes(reading: Reading) -> list[str]:
 
 def warnings_text(reading: Reading) -> str:
     """A sentence for each warning, and one for what of the question the SQL does not use."""
-    sentences = [WARNINGS[name].sentence for name in reading.warnings]
+    sentences = list(reading.warning_sentences[:MAX_LISTED])
     if unused := (*reading.unused_words, *reading.unmet_phrases):
         sentences.append(f"It makes no use of: {', '.join(unused[:MAX_LISTED])}.")
     return " ".join(sentences)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from t2sql_tui.core.answers.context import AnswerContext
 from t2sql_tui.core.answers.coverage import Coverage, coverage
 from t2sql_tui.core.answers.execution import Execution, executions, rows_key
-from t2sql_tui.core.answers.warnings import WARNINGS, find_warnings
+from t2sql_tui.core.answers.warnings.table import WARNINGS, find_warnings
 from t2sql_tui.core.sql.lexer import normalized_spelling
 from t2sql_tui.core.types import Candidate, CheckedQuery, Reading
 
@@ -62,12 +62,14 @@ def reading_of(
     unused = Coverage()
     if execution.result and isinstance(query, CheckedQuery):
         unused = coverage(query, context.schema, context.question, context.values)
+    found = find_warnings(execution, context)
     return Reading(
         execution.candidate,
         votes,
         share,
-        find_warnings(execution, context),
+        tuple(found),
         execution.result,
+        warning_sentences=tuple(found.values()),
         unused_words=unused.unused_words,
         unused_share=unused.unused_share,
         unmet_phrases=unused.unmet_phrases,

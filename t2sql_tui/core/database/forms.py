@@ -318,6 +318,26 @@ class NumberForm:
         """Whether CAST reads it as it is."""
         return not self.thousands and self.decimal != "," and not self.affixes
 
+    @property
+    def read_by_cast(self) -> bool:
+        """Whether CAST, which leaves what stands behind a number, reads all of it."""
+        return "REPLACE" not in self.sql
+
+    def number(self, text: str) -> float | None:
+        """The number that a text in this form stands for."""
+        match = _NUMBER.fullmatch(text.strip())
+        if match is None:
+            return None
+        digits = match["digits"].replace(self.thousands, "") if self.thousands else match["digits"]
+        if self.decimal == ",":
+            digits = digits.replace(",", ".")
+        try:
+            number = float(digits)
+        except ValueError:
+            return None
+        minus = "-" in (match["sign"] or "") + (match["inner"] or "") or match["open"]
+        return -number if minus else number
+
 
 _NUMBER = re.compile(
     r"(?P<open>\()?(?P<sign>[-+])?"

@@ -25,8 +25,8 @@ from t2sql_tui.core.english import DATE_NAME_WORDS, MISSING_WORDS, name_words, w
 from t2sql_tui.core.identifiers import folded, quote_identifier
 from t2sql_tui.core.types import Column, Limits, Table
 
-FIRST_ROWS, SPREAD_ROWS = 5000, 1000
-SECONDS = 0.3
+FIRST_ROWS, SPREAD_ROWS = 2000, 300
+SECONDS = 0.2
 TEXT_LENGTH = 100
 COMMON = 200  # values in a profile
 _BYTES = 2 * 1024 * 1024
@@ -113,15 +113,20 @@ def _read_profile(database: Database, table: Table, column: Column) -> ColumnPro
     complete = all_in_time and len(rows) < FIRST_ROWS
     if len(rows) == FIRST_ROWS and table.kind == "table":
         # Where the table has no rowid this fails, and the first rows are what there is.
-        rows += _select(
-            database,
-            f"WITH RECURSIVE pick(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM pick "
-            f"WHERE n < {SPREAD_ROWS}), ends(low, high) AS (SELECT (SELECT min(rowid) FROM "
-            f"{source}), (SELECT max(rowid) FROM {source})) SELECT (SELECT {value} FROM {source} "
-            f"WHERE rowid >= low + (high - low) / {SPREAD_ROWS} * n ORDER BY rowid LIMIT 1) "
-            "FROM pick, ends",
-        )[0]
+        rows += _select(database, _spread_sql(value, source))[0]
     return profile_of_values([row[0] for row in rows], table.name, column, complete=complete)
+
+
+def _spread_sql(value: str, source: str) -> str:
+    """SQL for the values of rows at even distances of rowid, each found by a seek. Every name of
+    ours is qualified, because a column of the table may be called the same."""
+    low, high = (f"(SELECT {f}(rowid) FROM {source})" for f in ("min", "max"))
+    return (
+        f"WITH RECURSIVE t2sql_pick(at, step, n) AS (SELECT {low}, "
+        f"({high} - {low}) / {SPREAD_ROWS}, 1 UNION ALL SELECT at + step, step, n + 1 "
+        f"FROM t2sql_pick WHERE n < {SPREAD_ROWS}) SELECT (SELECT {value} FROM {source} "
+        "WHERE rowid >= t2sql_pick.at + t2sql_pick.step ORDER BY rowid LIMIT 1) FROM t2sql_pick"
+    )
 
 
 def _select(database: Database, sql: str) -> tuple[Rows, bool]:

@@ -13,7 +13,6 @@ from t2sql_tui.core.answers.describe import (
     summary,
     tell_apart,
 )
-from t2sql_tui.core.answers.warnings import WARNINGS
 from t2sql_tui.core.types import (
     CHECK_KEY,
     Answer,
@@ -35,7 +34,15 @@ CHECKED = CheckedQuery("SELECT 1", ("1",), (), CHECK_KEY)
 def reading(
     votes: int, warnings: tuple[str, ...] = (), result: QueryResult | None = ROWS
 ) -> Reading:
-    return Reading(Candidate("SELECT 1", verdict=CHECKED), votes, votes / 4, warnings, result)
+    sentences = tuple(f"It is {name}." for name in warnings)
+    return Reading(
+        Candidate("SELECT 1", verdict=CHECKED),
+        votes,
+        votes / 4,
+        warnings,
+        result,
+        warning_sentences=sentences,
+    )
 
 
 def answer(*readings: Reading, confidence: float | None = None) -> Answer:
@@ -87,13 +94,13 @@ def test_certainty_never_claims_to_know(confidence: float, words: str) -> None:
 def test_a_single_doubtful_reading_may_mean_that_the_file_cannot_answer() -> None:
     cannot = "This database may not be able to answer the question."
     assert summary(answer(reading(4, ("empty",)), confidence=0.2)) == (
-        f"Unsure (20 %) · 4 of 4 candidates agree. It finds no rows. {cannot}"
+        f"Unsure (20 %) · 4 of 4 candidates agree. It is empty. {cannot}"
     )
     assert summary(answer(reading(4), confidence=0.2)).endswith(
         "Read the SQL before you rely on it."
     )
     assert cannot not in summary(answer(reading(3, ("empty",)), reading(1), confidence=0.2))
-    assert summary(answer(reading(1, ("cross-product",)))) == WARNINGS["cross-product"].sentence
+    assert summary(answer(reading(1, ("cross-product",)))) == "It is cross-product."
     assert summary(answer()) == ""
     assert summary(answer(confidence=0.95)) == "Sure (95 %)."
 

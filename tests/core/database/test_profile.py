@@ -47,7 +47,7 @@ def test_numbers_of_rows_are_no_dates(opened) -> None:
 def test_a_look_is_bounded_and_sees_the_end_of_a_large_table(tmp_path: Path) -> None:
     path = tmp_path / "large.sqlite"
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE t (a TEXT, b TEXT)")
+        connection.execute("CREATE TABLE t (a TEXT, n TEXT)")
         connection.execute(
             "WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n WHERE i < 299999) "
             "INSERT INTO t SELECT CASE WHEN i < 200000 THEN '5' ELSE 'five' END, "

@@ -9,7 +9,7 @@ from t2sql_tui.core.answers.execution import Execution, execute, rows_key
 from t2sql_tui.core.answers.rank import reading_of
 from t2sql_tui.core.answers.rewrites.table import REWRITES
 from t2sql_tui.core.answers.rewrites.types import Rewrite, RewriteRule
-from t2sql_tui.core.answers.warnings import find_warnings
+from t2sql_tui.core.answers.warnings.table import find_warnings
 from t2sql_tui.core.sql.check import check
 from t2sql_tui.core.types import Candidate, CheckedQuery, Reading
 
@@ -40,10 +40,12 @@ def rewrite_readings(readings: tuple[Reading, ...], context: AnswerContext) -> t
         if rule.stage == "instead of the best":
             # What of the question is used stays as the model wrote it: the stored values stand
             # for the texts that they replace.
+            found = find_warnings(execution, context)
             new = replace(
                 best,
                 candidate=candidate,
-                warnings=find_warnings(execution, context),
+                warnings=tuple(found),
+                warning_sentences=tuple(found.values()),
                 result=execution.result,
                 replaced=rewrite.replaced,
             )

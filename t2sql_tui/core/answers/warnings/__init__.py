@@ -1,0 +1,1 @@
+"""Warnings: what suggests that a SQL is wrong, each a sentence with its evidence."""
