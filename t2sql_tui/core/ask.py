@@ -148,6 +148,10 @@ def _compare(
 
 
 def _with_confidence(answer: Answer, spec: ModelSpec) -> Answer:
-    """`answer` with its confidence, where one was fitted for the model."""
+    """`answer` with its confidence, where one was fitted for the model. A follow-up is never surer
+    than what it follows."""
     fitted = load_confidence(spec)
-    return replace(answer, confidence=confidence(answer, fitted)) if fitted else answer
+    if not fitted:
+        return answer
+    before = [turn.confidence for turn in answer.question.history if turn.confidence is not None]
+    return replace(answer, confidence=min(confidence(answer, fitted), *before[-1:], 1.0))

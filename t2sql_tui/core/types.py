@@ -120,10 +120,12 @@ class ValueMatch:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """An earlier question of this conversation and the SQL that answered it."""
+    """An earlier question of this conversation and the SQL that answered it. `confidence` is that
+    of the answer, None where it had none or a person wrote the SQL."""
 
     question: str
     sql: str
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -296,7 +296,8 @@ class Session:
         """The current version is in the editor, which shows it as `text`."""
         version = self.versions.current
         if version.query:
-            self.turn = Turn(self.question, version.query.sql)
+            confidence = self.answer.confidence if self.answer and version.reading else None
+            self.turn = Turn(self.question, version.query.sql, confidence)
             self.propose(version.query, version.reads, text)
         else:
             self.query = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from t2sql_tui.backends.scripted import FOREVER, ScriptedBackend
+from t2sql_tui.core import ask as ask_module
 from t2sql_tui.core.ask import ask
 from t2sql_tui.core.errors import ModelError
 from t2sql_tui.core.types import (
@@ -76,6 +77,20 @@ def test_values_and_history_reach_the_prompt(shop) -> None:
     assert "New York City" in backend.prompts[0].suffix
     assert "SELECT 7" in backend.prompts[0].suffix
     assert [v.value for v in answer.values] == ["New York City"]
+
+
+def test_a_follow_up_is_never_surer_than_what_it_follows(shop, monkeypatch) -> None:
+    fitted = {"intercept": 3.0, "features": {}}
+    monkeypatch.setattr(ask_module, "load_confidence", lambda spec: fitted)
+
+    def stated(*history: Turn) -> float | None:
+        question = Question("names?", history=history)
+        replies = ["SELECT name FROM customer"]
+        return ask(question, shop, ScriptedBackend(replies=replies), APP_OPTIONS).confidence
+
+    assert stated() == pytest.approx(0.9526, abs=1e-3)
+    assert stated(Turn("all?", "SELECT 7", 0.4)) == 0.4
+    assert stated(Turn("all?", "SELECT 7", 0.99)) == stated(Turn("all?", "SELECT 7")) == stated()
 
 
 def test_stopping_ends_in_no_verdict(shop) -> None:
