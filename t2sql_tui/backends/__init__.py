@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from t2sql_tui.core.errors import ModelError
 
@@ -41,13 +41,15 @@ class BackendEntry:
     """What the program knows of a backend before its libraries are imported.
 
     `target` is "module:Class". `reads_gguf`: it needs the published GGUF file, which commands
-    fetch first where it is missing.
+    fetch first where it is missing. `network`: it never uses one, it may fetch weights by itself
+    (its constructor then takes `offline`), or it sends every question.
     """
 
     target: str
     summary: str
     options: tuple[BackendOption, ...] = ()
     reads_gguf: bool = False
+    network: Literal["never", "fetches", "asks"] = "never"
 
 
 _CONTEXT = BackendOption(
@@ -104,6 +106,7 @@ BACKENDS: Mapping[str, BackendEntry] = {
             BackendOption("four_bit", "Load the weights in 4 bits (CUDA only).", bool),
             _CONTEXT,
         ),
+        network="fetches",
     ),
     "remote": BackendEntry(
         "t2sql_tui.backends.remote:RemoteBackend",
@@ -129,6 +132,7 @@ BACKENDS: Mapping[str, BackendEntry] = {
                 changes_answers=False,
             ),
         ),
+        network="asks",
     ),
     "scripted": BackendEntry(
         "t2sql_tui.backends.scripted:ScriptedBackend",
@@ -148,18 +152,30 @@ BACKENDS: Mapping[str, BackendEntry] = {
 DEFAULT_BACKEND = next(iter(BACKENDS))
 
 
-def load_backend(spec: ModelSpec, *, backend: str = DEFAULT_BACKEND, **options: Any) -> Backend:
-    """The named backend with the model of `spec` loaded.
+def load_backend(
+    spec: ModelSpec, *, backend: str = DEFAULT_BACKEND, offline: bool = False, **options: Any
+) -> Backend:
+    """The named backend with the model of `spec` loaded. `offline`: without any network.
 
     `options` are keywords of the backend's constructor. Every backend takes `on_progress`,
     which is called with the parts loaded and the parts in all.
 
     Takes as long as the model takes to load (0.3 s to a minute), so call it in a worker.
     Raises: ModelError when the name is unknown, the backend's libraries are not
-    installed, or the weights are missing or damaged.
+    installed, the weights are missing or damaged, or the backend cannot work `offline`.
     """
     if backend not in BACKENDS:
         raise ModelError(f'There is no backend "{backend}".', f"Known: {', '.join(BACKENDS)}.")
-    module, _, name = BACKENDS[backend].target.partition(":")
+    entry = BACKENDS[backend]
+    if offline and entry.network == "asks":
+        raise ModelError(
+            f"The backend {backend} asks a server, and --offline forbids that.",
+            "Leave out --offline, or use a backend that runs here: "
+            + ", ".join(name for name, other in BACKENDS.items() if other.network != "asks")
+            + ".",
+        )
+    if entry.network == "fetches":
+        options["offline"] = offline
+    module, _, name = entry.target.partition(":")
     loaded: Backend = getattr(import_module(module), name)(spec, **options)
     return loaded

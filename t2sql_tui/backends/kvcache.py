@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import struct
-import tempfile
 import zlib
 from array import array
 from collections import OrderedDict
@@ -20,6 +19,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import takewhile
 from pathlib import Path
+
+from t2sql_tui.core.files import remove_abandoned, whole_file
 
 _MAGIC = b"t2sqlkv1"
 _HEADER = struct.Struct("<8sIIQ")  # magic, CRC-32 of the rest, tokens, bytes of state
@@ -126,6 +127,9 @@ class PrefixCache:
             os.utime(file.path)
         except OSError:
             return None
+        if len(content) < _HEADER.size:  # cut short since its header was read
+            _remove(file.path)
+            return None
         _, checksum, count, _ = _HEADER.unpack_from(content)
         if zlib.crc32(memoryview(content)[_HEADER.size :]) != checksum:
             _remove(file.path)
@@ -137,24 +141,21 @@ class PrefixCache:
             return
         ids = array("i", tokens).tobytes()
         header = _HEADER.pack(_MAGIC, zlib.crc32(state, zlib.crc32(ids)), len(tokens), len(state))
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+        target = self._folder / (sha256(ids).hexdigest()[:32] + ".kv")
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._make_room(self._root, len(state))
-            handle, temporary = tempfile.mkstemp(suffix=".tmp", dir=self._folder)
-        except OSError:
-            return
-        try:
-            with open(handle, "wb") as out:
+            # For the person alone: it holds what their file holds.
+            with whole_file(target, mode=0o600) as partial, partial.open("wb") as out:
                 out.writelines((header, ids, state))
-            os.replace(temporary, self._folder / (sha256(ids).hexdigest()[:32] + ".kv"))
-        except OSError:
-            _remove(Path(temporary))
 
     def _make_room(self, root: Path, size: int) -> None:
         """Removes the least recently used files in `root` until `size` more bytes fit.
 
         Those of other models count too, and what a killed process left half-written.
         """
+        for folder in root.glob("*/"):
+            remove_abandoned(folder)
         files = [(path.stat(), path) for path in root.glob("*/*") if path.is_file()]
         total = sum(stat.st_size for stat, _ in files) + size
         for stat, path in sorted(files, key=lambda pair: pair[0].st_mtime):

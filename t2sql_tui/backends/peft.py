@@ -8,9 +8,6 @@ seconds to import, so the functions that need them import them.
 from __future__ import annotations
 
 import copy
-import os
-import shutil
-import tempfile
 import threading
 import time
 from collections import OrderedDict
@@ -23,6 +20,13 @@ import numpy as np
 from t2sql_tui.backends.decoding import Decoder, Evaluate, Row
 from t2sql_tui.backends.kvcache import overlap
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.files import (
+    is_whole,
+    locked,
+    record_digest,
+    remove_partials,
+    whole_folder,
+)
 from t2sql_tui.core.paths import models_folder
 from t2sql_tui.core.types import (
     Candidate,
@@ -52,7 +56,8 @@ class PEFTBackend:
     Options: `base`, a folder or hub id of transformers' weights (default: the spec's GGUF
     file, dequantised once into the cache; without one, the hub id that the spec names);
     `four_bit` (CUDA only); `device` ("cuda", "cpu", "mps"; default: the best there is);
-    `dtype` (default: bfloat16 on a GPU, float32 on a CPU); `n_ctx`, the context in tokens.
+    `dtype` (default: bfloat16 on a GPU, float32 on a CPU); `n_ctx`, the context in tokens;
+    `offline`: nothing is asked of the hub, and what is not on this machine is missing.
 
     Raises: ModelError when a library or the weights are missing, or the device cannot do
     what is asked.
@@ -67,6 +72,7 @@ class PEFTBackend:
         device: str | None = None,
         dtype: str | None = None,
         n_ctx: int | None = None,
+        offline: bool = False,
         on_progress: OnProgress | None = None,
     ) -> None:
         try:
@@ -89,7 +95,7 @@ class PEFTBackend:
         }
         if four_bit:
             options["quantization_config"] = _four_bits(self._device)
-        model, self._tokenizer = _load(spec, base, options)
+        model, self._tokenizer = _load(spec, base, options, offline)
         if spec.adapter:
             model = _with_adapter(model, spec.adapter, merge=not four_bit)
         self._model: Any = model.eval()
@@ -325,14 +331,17 @@ class PEFTBackend:
 # --- loading ----------------------------------------------------------------------
 
 
-def _load(spec: ModelSpec, base: str | Path | None, options: dict[str, Any]) -> tuple[Any, Any]:
+def _load(
+    spec: ModelSpec, base: str | Path | None, options: dict[str, Any], offline: bool
+) -> tuple[Any, Any]:
     """The base model and its tokenizer. Raises: ModelError."""
     from transformers import AutoModelForCausalLM
 
     try:
         source = str(base or _default_base(spec))
-        tokenizer = load_tokenizer(source)
-        return AutoModelForCausalLM.from_pretrained(source, **options), tokenizer
+        tokenizer = load_tokenizer(source, offline)
+        model = AutoModelForCausalLM.from_pretrained(source, local_files_only=offline, **options)
+        return model, tokenizer
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(
             f"transformers cannot load {base or spec.name}: {_first_line(error)}",
@@ -413,26 +422,34 @@ def transformers_folder(gguf: Path, cache: Path) -> Path:
 
     stat = gguf.stat()
     folder = cache / f"{gguf.stem}-{stat.st_size:x}-{int(stat.st_mtime):x}-bf16"
-    if (folder / "config.json").is_file():
+    if _is_complete(folder):
         return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".hf-", dir=cache))
-    try:
-        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(temporary)
-        model = AutoModelForCausalLM.from_pretrained(
-            gguf.parent,
-            gguf_file=gguf.name,
-            quantization_config=GgufConfig(dequantize=True),
-            dtype=torch.bfloat16,
-        )
-        model.save_pretrained(temporary)
-        os.replace(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with locked(folder):
+        if _is_complete(folder):  # made by another process meanwhile
+            return folder
+        remove_partials(folder)
+        with whole_folder(folder) as unfinished:
+            tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+            tokenizer.save_pretrained(unfinished)
+            model = AutoModelForCausalLM.from_pretrained(
+                gguf.parent,
+                gguf_file=gguf.name,
+                quantization_config=GgufConfig(dequantize=True),
+                dtype=torch.bfloat16,
+            )
+            model.save_pretrained(unfinished)
+        for weights in folder.glob("*.safetensors"):
+            record_digest(weights)
     return folder
 
 
-def load_tokenizer(source: str | Path) -> Any:
+def _is_complete(folder: Path) -> bool:
+    """Whether the folder has a configuration, and weights that are as they were made."""
+    weights = list(folder.glob("*.safetensors"))
+    return (folder / "config.json").is_file() and bool(weights) and all(map(is_whole, weights))
+
+
+def load_tokenizer(source: str | Path, offline: bool = False) -> Any:
     """transformers' tokenizer of a folder or hub id, with the token ids of llama.cpp.
 
     Qwen's has a normaliser (NFC) that llama.cpp lacks. It is removed: stored values must reach
@@ -441,7 +458,7 @@ def load_tokenizer(source: str | Path) -> Any:
     from tokenizers.normalizers import NFC
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(source)
+    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline)
     if isinstance(tokenizer.backend_tokenizer.normalizer, NFC):
         tokenizer.backend_tokenizer.normalizer = None
     return tokenizer

@@ -33,7 +33,8 @@ Exit codes of every command:
 )
 @click.version_option(__version__, message="t2sql-tui %(version)s")
 def main() -> None:
-    """Ask a SQLite file a question in plain English. Nothing leaves this machine.
+    """Ask a SQLite file a question in plain English. Nothing leaves this machine, unless
+    `--backend remote` names a server.
 
     \b
     Examples:

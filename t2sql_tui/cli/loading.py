@@ -48,7 +48,9 @@ def load_model(
         from t2sql_tui.core.models import store
 
         spec = replace(spec, path=store.pull(spec, on_progress, offline))
-    return load_backend(spec, backend=backend.name, on_progress=on_progress, **backend.options)
+    return load_backend(
+        spec, backend=backend.name, offline=offline, on_progress=on_progress, **backend.options
+    )
 
 
 @contextmanager

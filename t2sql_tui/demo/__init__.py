@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,31 +51,34 @@ def build(name: str, folder: Path) -> Path:
     """The path of the demo's SQLite file in `folder`, built now unless it is there already.
 
     The file's name carries a hash of the SQL text, so a new version of the text makes a new
-    file. It is written under another name and renamed: a half-built file is never used.
-    Takes about 0.3 s. Raises: T2SQLError when there is no such demo, DatabaseError when the
-    file cannot be written.
+    file. A file that is not as it was built (damaged, or changed with another program) is built
+    again. Takes about 0.3 s. Raises: T2SQLError when there is no such demo, DatabaseError when
+    the file cannot be written.
     """
     import hashlib
     import sqlite3
-    import tempfile
+
+    from t2sql_tui.core.files import is_whole, locked, record_digest, remove_partials, whole_file
 
     name = find_demo(name).name
     script = _read("dice.sql") + _read(f"{name}.sql")
     path = folder / f"{name}-{hashlib.sha256(script.encode()).hexdigest()[:10]}.sqlite"
-    if path.is_file():
-        return path
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as scratch:
-            unfinished = Path(scratch) / path.name
-            connection = sqlite3.connect(unfinished)
-            try:
-                connection.execute("PRAGMA foreign_keys = ON")
-                connection.execute("PRAGMA synchronous = OFF")  # a lost file is built again
-                connection.executescript(f"BEGIN;\n{script}\nCOMMIT;")
-            finally:
-                connection.close()
-            os.replace(unfinished, path)
+        if path.is_file() and is_whole(path):
+            return path
+        with locked(path):
+            if path.is_file() and is_whole(path):  # built by another process meanwhile
+                return path
+            remove_partials(path)
+            with whole_file(path) as unfinished:
+                connection = sqlite3.connect(unfinished)
+                try:
+                    connection.execute("PRAGMA foreign_keys = ON")
+                    connection.execute("PRAGMA synchronous = OFF")  # a lost file is built again
+                    connection.executescript(f"BEGIN;\n{script}\nCOMMIT;")
+                finally:
+                    connection.close()
+            record_digest(path)
     except (OSError, sqlite3.Error) as error:
         raise DatabaseError(
             f"Cannot build the demo database in {folder}: {error}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ import numpy as np
 
 from t2sql_tui.backends.merging.safetensors import read_safetensors, weights_sha256
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.files import read_object
 from t2sql_tui.core.models.adapter_info import AdapterInfo, read_adapter_info
 
 
@@ -54,13 +54,20 @@ class Adapter:
     sha256: str = ""
 
 
-# Options of PEFT's LoraConfig that change what a merge would have to do.
-_UNSUPPORTED = (
-    "lora_bias",
-    "fan_in_fan_out",
-    "ensure_weight_tying",
-    "trainable_token_indices",
-)
+# Options of PEFT's LoraConfig (0.21) under which a weight plus `scale * b @ a` is what PEFT
+# computes. An option that is not listed, or has another value than those listed, is refused:
+# PiSSA, OLoRA, CorDA and LoftQ train on changed base weights, `layer_replication` copies layers.
+_ANY = (
+    "alpha_pattern auto_mapping base_model_name_or_path eva_config exclude_modules inference_mode "
+    "layers_pattern layers_to_transform lora_alpha lora_dropout megatron_core modules_to_save "
+    "peft_type peft_version qalora_group_size r rank_pattern revision runtime_config "
+    "target_modules task_type use_dora use_rslora"
+).split()
+_ALLOWED: Mapping[str, tuple[object, ...]] = {
+    # How A and B begin; these leave the base as it is.
+    "init_lora_weights": (True, False, "gaussian", "eva", "orthogonal"),
+    "bias": ("none",),
+}
 _LORA_KEY = re.compile(
     r"(?P<module>.+)\.lora_(?P<part>A|B|embedding_A|embedding_B|magnitude_vector)(\.weight)?$"
 )
@@ -80,9 +87,7 @@ def read_adapter(folder: Path) -> Adapter:
                 "Give a folder that `trainer fit` or PEFT wrote.",
             )
     config = _read_json(folder / "adapter_config.json")
-    unsupported = [key for key in _UNSUPPORTED if config.get(key)]
-    if config.get("peft_type") != "LORA" or unsupported:
-        what = ", ".join(unsupported) or config.get("peft_type")
+    if what := _unsupported(config):
         raise ModelError(
             f"The adapter in {folder} uses {what}, which cannot be merged",
             "Train a LoRA, rsLoRA or DoRA adapter.",
@@ -99,6 +104,41 @@ def read_adapter(folder: Path) -> Adapter:
     for module, arrays in parts.items():
         adapter.deltas[module] = _delta(module, arrays, config)
     return adapter
+
+
+def _unsupported(config: Mapping[str, Any]) -> str:
+    """What in an adapter's configuration a merge would get wrong; "" if there is nothing."""
+    if (kind := config.get("peft_type")) != "LORA":
+        return f"the method {kind}"
+    found = []
+    for key in sorted(config.keys() - set(_ANY)):
+        value = config[key]
+        # Null, false, {} and [] switch an option off.
+        if value and value not in _ALLOWED.get(key, ()):
+            found.append(f"{key} ({value})" if isinstance(value, str) else key)
+    return ", ".join(found)
+
+
+def _scale(module: str, rank: int, config: Mapping[str, Any]) -> float:
+    """What PEFT multiplies `b @ a` by. Raises: ModelError."""
+    try:
+        alpha = next(
+            (
+                value
+                for pattern, value in (config.get("alpha_pattern") or {}).items()
+                if re.match(rf"(.*\.)?({pattern})$", module)
+            ),  # as peft.utils.get_pattern_key
+            config["lora_alpha"],
+        )
+        scale = float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
+        if not math.isfinite(scale):
+            raise ValueError(f"a scale of {scale}")
+        return scale
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, re.error) as error:
+        raise ModelError(
+            f"The adapter's configuration is damaged ({type(error).__name__}: {error})",
+            "Copy or train it again.",
+        ) from error
 
 
 def _delta(module: str, arrays: dict[str, np.ndarray], config: Mapping[str, Any]) -> Delta:
@@ -121,17 +161,12 @@ def _delta(module: str, arrays: dict[str, np.ndarray], config: Mapping[str, Any]
             f"The adapter lacks half of the pair for {module}",
             "The file is damaged: train or copy it again.",
         ) from error
-    rank = a.shape[0]
-    alpha = next(
-        (
-            value
-            for pattern, value in (config.get("alpha_pattern") or {}).items()
-            if re.match(rf"(.*\.)?({pattern})$", module)
-        ),  # as peft.utils.get_pattern_key
-        config["lora_alpha"],
-    )
-    scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-    return Delta(a, b, scale, magnitude)
+    if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1]:
+        raise ModelError(
+            f"The adapter's pair for {module} does not fit together: {a.shape} and {b.shape}",
+            "The file is damaged: train or copy it again.",
+        )
+    return Delta(a, b, _scale(module, a.shape[0], config), magnitude)
 
 
 def plain_name(key: str) -> str:
@@ -143,7 +178,6 @@ def plain_name(key: str) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path)
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read: {error}", "Copy or train it again.") from error
-    return content

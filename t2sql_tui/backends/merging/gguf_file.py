@@ -34,6 +34,7 @@ from t2sql_tui.core.models.gguf_header import (
 from t2sql_tui.core.types import OnProgress
 
 _ALIGNMENT = 32
+_MAX_DIMENSIONS = 4  # as llama.cpp: GGML_MAX_DIMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class GGUFFile:
         try:
             self._file = np.memmap(path, dtype=np.uint8, mode="r")
             self._read_header(self._file.data)
-        except (OSError, ValueError, KeyError, struct.error) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, struct.error) as error:
             raise ModelError(
                 f"{path} is not a whole GGUF file: {error}",
                 "Fetch it again (t2sql-tui models pull), or give another file.",
@@ -90,8 +91,8 @@ class GGUFFile:
     @property
     def architecture(self) -> str:
         """GGUF's name of the architecture, such as "qwen2"."""
-        name: str = self.get("general.architecture")
-        return name
+        name = self.get("general.architecture", "")
+        return name if isinstance(name, str) else ""
 
     def _read_header(self, file: memoryview) -> None:
         self.values, tensor_count, at = read_values(file)
@@ -99,10 +100,15 @@ class GGUFFile:
         for _ in range(tensor_count):
             name, at = text_at(file, at)
             (dimensions,) = struct.unpack_from("<I", file, at)
+            if not 1 <= dimensions <= _MAX_DIMENSIONS:
+                raise ValueError(f"{name} has {dimensions} dimensions")
             *columns_first, kind, offset = struct.unpack_from(f"<{dimensions}QIQ", file, at + 4)
             at += 4 + 8 * dimensions + 12
             entries.append((name, tuple(reversed(columns_first)), kind, offset))
-        start = _padded(at, self.get("general.alignment", _ALIGNMENT))
+        alignment = self.get("general.alignment", _ALIGNMENT)
+        if type(alignment) is not int or alignment < 1:
+            raise ValueError(f"an alignment of {alignment}")
+        start = _padded(at, alignment)
         for name, shape, kind, offset in entries:
             self._add(name, shape, kind, start + offset)
 

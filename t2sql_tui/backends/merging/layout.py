@@ -15,6 +15,8 @@ from t2sql_tui.core.errors import ModelError
 #: (and, in "llama", which mistral and SmolLM share, the order of query and key rows).
 ARCHITECTURES = ("qwen2", "qwen3", "llama", "phi3", "gemma3")
 
+_MAX_COUNT = 10_000  # blocks or heads; the largest models have some hundred
+
 
 def open_base(path: Path) -> GGUFFile:
     """A GGUF file of an architecture that can be merged. Raises: ModelError."""
@@ -40,9 +42,9 @@ class Layout:
     def of(cls, base: GGUFFile) -> Layout:
         """The layout of the model in `base`."""
         name = base.architecture
-        heads = base.get(f"{name}.attention.head_count")
-        kv_heads = base.get(f"{name}.attention.head_count_kv", heads)
-        return cls(name, base.get(f"{name}.block_count"), heads, kv_heads)
+        heads = _count(base, f"{name}.attention.head_count")
+        kv_heads = _count(base, f"{name}.attention.head_count_kv", heads)
+        return cls(name, _count(base, f"{name}.block_count"), heads, kv_heads)
 
     def name(self, parameter: str) -> str:
         """The name in GGUF: `model.layers.0.self_attn.q_proj.weight` is `blk.0.attn_q.weight`.
@@ -78,3 +80,14 @@ class Layout:
             one_added: np.ndarray = array + 1
             return one_added
         return self.rope_rows(self.name(parameter), array)
+
+
+def _count(base: GGUFFile, key: str, default: int | None = None) -> int:
+    """A positive whole number in the header. Raises: ModelError."""
+    value = base.get(key, default) if default or key in base.values else None
+    if type(value) is not int or not 0 < value < _MAX_COUNT:
+        raise ModelError(
+            f"{base.path.name} has no usable {key} in its header",
+            "Fetch it again, or name another.",
+        )
+    return value

@@ -10,6 +10,8 @@ import numpy as np
 
 from t2sql_tui.core.errors import ModelError
 
+_MAX_HEADER = 100_000_000  # bytes, as in the safetensors library
+
 
 def weights_sha256(path: Path) -> str:
     """The hash that names base weights, in hexadecimal.
@@ -46,15 +48,20 @@ def map_safetensors(path: Path) -> dict[str, np.ndarray]:
     try:
         file = np.memmap(path, dtype=np.uint8, mode="r")
         length = int.from_bytes(file[:8].tobytes(), "little")
+        if length > _MAX_HEADER:
+            raise ValueError(f"a header of {length:,} bytes")
         header = json.loads(file[8 : 8 + length].tobytes())
         header.pop("__metadata__", None)
         arrays = {}
         for name, entry in header.items():
-            start, end = (8 + length + offset for offset in entry["data_offsets"])
+            first, last = entry["data_offsets"]
+            if not 0 <= first <= last <= len(file) - 8 - length:
+                raise ValueError(f"{name} lies outside the file")
+            start, end = 8 + length + first, 8 + length + last
             dtype = dtypes[entry["dtype"]]
             arrays[name] = file[start:end].view(dtype).reshape(entry["shape"])
         return arrays
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"{path} is not a whole safetensors file: {error}", "Copy or train it again."
         ) from error

@@ -6,7 +6,6 @@ The app, the benchmarks and the fit all take their features from here.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 
 from t2sql_tui.core.answers.warnings.table import WARNINGS
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.files import read_object
 from t2sql_tui.core.models.catalog import load_catalog, models_source
 from t2sql_tui.core.types import Answer, CheckedQuery, ModelSpec
 
@@ -91,8 +91,19 @@ def load_confidence(spec: ModelSpec) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
-        fitted: dict[str, Any] = json.loads(file.read_text("utf-8"))
-        probability({}, fitted)
+        fitted = read_object(file)
+        _check_fit(fitted)
         return fitted
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"{file} is damaged: {error}", "Install t2sql-tui again.") from error
+
+
+def _check_fit(fitted: Mapping[str, Any]) -> None:
+    """Raises: ValueError, TypeError, KeyError or AttributeError where `probability` would fail."""
+    numbers = [fitted["intercept"]]
+    for name, feature in fitted["features"].items():
+        numbers += [feature[key] for key in ("weight", "mean", "scale")]
+        if not feature["scale"]:
+            raise ValueError(f"the scale of {name} is 0")
+    if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers):
+        raise ValueError("a number is missing, or is none")

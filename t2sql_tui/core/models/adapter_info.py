@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.files import read_object
 
 #: The file's name in an adapter's folder, where PEFT's own files are.
 ADAPTER_INFO = "t2sql.json"
@@ -44,7 +45,7 @@ def read_adapter_info(folder: Path) -> AdapterInfo:
         return AdapterInfo()
     known = {field.name for field in fields(AdapterInfo)}
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_object(path)
         return AdapterInfo(**{key: str(stored[key]) for key in stored.keys() & known})
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read: {error}", "Copy or train it again.") from error

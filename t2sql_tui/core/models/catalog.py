@@ -10,7 +10,7 @@ import functools
 import mmap
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +109,24 @@ def _read_published(file: Path) -> ModelSpec:
             hint = f', did you mean "{near[0]}"?' if near else ""
             raise ValueError(f'unknown key "{key}"{hint}')
         values["sources"] = tuple(Source(**source) for source in values.get("sources", ()))
-    except (OSError, TypeError, ValueError) as error:
+        spec = ModelSpec(file.parent.name, **values)
+        _check_types(spec)
+        for source in spec.sources:
+            _check_types(source)
+        return spec
+    except (OSError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(f"{file} is damaged: {error}", "Install t2sql-tui again.") from error
-    return ModelSpec(file.parent.name, **values)
+
+
+def _check_types(record: ModelSpec | Source) -> None:
+    """Raises: TypeError when a field holds another type than its default has."""
+    for field in fields(record):
+        value = getattr(record, field.name)
+        default = field.default_factory() if callable(field.default_factory) else field.default
+        known = {int: "a whole number", str: "a text", tuple: "a list", dict: "a table"}
+        wanted = str if default is MISSING else type(default)
+        if wanted in known and type(value) is not wanted:
+            raise TypeError(f"{field.name} is not {known[wanted]}")
 
 
 def _spec_of_adapter(folder: Path) -> ModelSpec:

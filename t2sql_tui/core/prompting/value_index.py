@@ -22,6 +22,13 @@ from weakref import WeakKeyDictionary
 from t2sql_tui.core.database.database import PartialRows
 from t2sql_tui.core.database.schema import affinity
 from t2sql_tui.core.english import acronym, plain_text, split_words
+from t2sql_tui.core.files import (
+    is_whole,
+    record_digest,
+    remove_abandoned,
+    remove_with_digest,
+    whole_file,
+)
 from t2sql_tui.core.identifiers import quoted
 from t2sql_tui.core.paths import value_index_folder
 from t2sql_tui.core.types import Limits
@@ -64,37 +71,64 @@ def value_index(database: Database, folder: Path | None = None) -> sqlite3.Conne
 # --- the cache ------------------------------------------------------------------------
 
 
+def drop_index(database: Database, folder: Path | None = None) -> None:
+    """Closes the index of a file and deletes it from the cache, because it proved damaged."""
+    with _open_lock:
+        _, index = _open.pop(database, ("", None))
+        if index is not None:
+            index.close()
+        remove_with_digest(_cached_path(database, folder or value_index_folder()))
+
+
+def _cached_path(database: Database, folder: Path) -> Path:
+    name = hashlib.sha256(os.fsencode(database.path)).hexdigest()[:24]
+    return folder / f"{name}.sqlite"
+
+
 def _load(database: Database, key: str, folder: Path) -> sqlite3.Connection:
     """Open the cached index, or build it beside and move it into place."""
-    name = hashlib.sha256(os.fsencode(database.path)).hexdigest()[:24]
-    path = folder / f"{name}.sqlite"
-    with contextlib.suppress(sqlite3.Error):  # none yet, or damaged: built again
-        index = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
-        if index.execute("SELECT key FROM about").fetchone() == (key,):
-            return index
-        index.close()
-    fresh = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    path = _cached_path(database, folder)
+    if (cached := _open_cached(path, key)) is not None:
+        return cached
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh.touch(mode=0o600)  # it holds what the person's file holds
-        index = sqlite3.connect(fresh)
-        with contextlib.closing(index):
+        # For the person alone: it holds what their file holds.
+        with (
+            whole_file(path, mode=0o600) as fresh,
+            contextlib.closing(sqlite3.connect(fresh)) as index,
+        ):
             _build(database, index, key)
-        os.replace(fresh, path)
+        record_digest(path)
         _remove_old(folder)
-        return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
-    except (OSError, sqlite3.OperationalError):  # read-only or full: do without the cache
-        with contextlib.suppress(OSError):
-            fresh.unlink()
-        index = sqlite3.connect(":memory:", check_same_thread=False)
-        _build(database, index, key)
-        return index
+        if (cached := _open_cached(path, key)) is not None:
+            return cached
+    except (OSError, sqlite3.OperationalError):
+        pass  # read-only or full: do without the cache
+    index = sqlite3.connect(":memory:", check_same_thread=False)
+    _build(database, index, key)
+    return index
+
+
+def _open_cached(path: Path, key: str) -> sqlite3.Connection | None:
+    """The index in `path`; None where there is none of that key, or it is not as it was made."""
+    try:
+        if not is_whole(path):
+            return None
+        index = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    except (OSError, sqlite3.Error):
+        return None
+    with contextlib.suppress(sqlite3.Error):
+        if index.execute("SELECT key FROM about").fetchone() == (key,):
+            return index
+    index.close()
+    return None
 
 
 def _remove_old(folder: Path) -> None:
     files = sorted(folder.glob("*.sqlite"), key=lambda file: -file.stat().st_mtime_ns)
     for file in files[CACHE_FILES:]:
-        file.unlink(missing_ok=True)
+        remove_with_digest(file)
+    remove_abandoned(folder)
 
 
 # --- building -------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from t2sql_tui.core.english import (
     unstemmed_words,
     without_accents,
 )
-from t2sql_tui.core.prompting.value_index import value_index
+from t2sql_tui.core.prompting.value_index import drop_index, value_index
 from t2sql_tui.core.types import Schema, ValueMatch
 
 if TYPE_CHECKING:
@@ -49,11 +49,18 @@ def find_values(
     words = split_words(text)[:QUESTION_WORDS]
     if not words or limit < 1:
         return ()
-    index = value_index(database, folder)
     names = _plain_names(database.schema)
-    matches = [*_exact(index, text, words), *_acronyms(index, text, words)]
-    matches += _near_misses(index, text, words, matches, names)
-    return _best(matches, names, limit)
+    for _ in range(2):
+        try:
+            index = value_index(database, folder)
+            matches = [*_exact(index, text, words), *_acronyms(index, text, words)]
+            matches += _near_misses(index, text, words, matches, names)
+            return _best(matches, names, limit)
+        except sqlite3.Error:
+            # The index is damaged though it looked whole: once more with a new one. Values are a
+            # help, and a question is answered without them, too.
+            drop_index(database, folder)
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
