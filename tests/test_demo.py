@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sqlglot import exp
 from t2sql_tui import demo
 from t2sql_tui.core.database.database import open_database
 from t2sql_tui.core.errors import DatabaseError, T2SQLError
+from t2sql_tui.core.files import digest_path
 from t2sql_tui.core.sql.check import check
 from t2sql_tui.core.types import CheckedQuery
 
@@ -89,7 +91,20 @@ def test_building_again_keeps_the_file_and_new_text_makes_a_new_one(tmp_path, mo
     monkeypatch.setattr(demo, "_read", lambda file: read(file) + "\n-- changed")
     second = demo.build("finance", tmp_path)
     assert second != first
-    assert sorted(tmp_path.iterdir()) == sorted([first, second])  # nothing else is left
+    assert sorted(tmp_path.glob("*.sqlite")) == sorted([first, second])
+    assert not list(tmp_path.glob("*.partial*"))  # nothing else is left
+
+
+@pytest.mark.parametrize("damage", ["short", "changed", "no record"])
+def test_a_demo_that_is_not_as_it_was_built_is_built_again(tmp_path, damage):
+    path = demo.build("finance", tmp_path)
+    whole = path.read_bytes()
+    if damage == "no record":
+        digest_path(path).unlink()
+    path.write_bytes(whole[:5000] if damage == "short" else whole[:-100] + bytes(100))
+    assert demo.build("finance", tmp_path) == path and len(path.read_bytes()) == len(whole)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_a_failed_build_leaves_nothing_behind(tmp_path, monkeypatch):
@@ -97,7 +112,7 @@ def test_a_failed_build_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "_read", lambda file: read(file) + "\nSELECT no_such_thing;")
     with pytest.raises(DatabaseError, match="no_such_thing"):
         demo.build("saas", tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_with_a_hint(tmp_path):

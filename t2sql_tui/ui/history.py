@@ -6,11 +6,12 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from t2sql_tui.core.errors import T2SQLError
+from t2sql_tui.core.files import locked
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS questions (
@@ -142,9 +143,13 @@ class History:
             with closing(db), db:
                 yield db
         except (sqlite3.Error, OSError, UnicodeError) as error:
+            # A page further in may be damaged: the next call begins a new file.
+            kept = type(error) is sqlite3.DatabaseError and self._set_aside()
             raise HistoryError(
                 f"The history file cannot be used: {error}.",
-                f"It is {self.path}. The app works without it.",
+                f"It was kept as {kept.name}, and a new one is begun."
+                if kept
+                else f"It is {self.path}. The app works without it.",
             ) from error
 
     def _connect(self) -> sqlite3.Connection:
@@ -155,9 +160,31 @@ class History:
             # OperationalError is a lock or a permission; the bare class is a damaged file.
             if type(error) is not sqlite3.DatabaseError:
                 raise
+            self._set_aside()
+            return self._connect_prepared()
+
+    def _set_aside(self) -> Path | None:
+        """Renames the file if it is damaged; returns its new path. Another process may have done so
+        meanwhile: what it has begun since is whole, and stays."""
+        with suppress(OSError), locked(self.path):
+            if self._is_whole():
+                return None
             aside = self.path.with_name(f"{self.path.stem}-damaged-{time.time_ns()}.sqlite")
             self.path.rename(aside)
-            return self._connect_prepared()
+            for companion in ("-journal", "-wal", "-shm"):
+                with suppress(OSError):
+                    self.path.with_name(self.path.name + companion).rename(f"{aside}{companion}")
+            return aside
+        return None
+
+    def _is_whole(self) -> bool:
+        try:
+            with closing(sqlite3.connect(self.path, timeout=5)) as db:
+                return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+        except sqlite3.OperationalError:
+            return True  # in use, or not to be opened: not for us to judge
+        except sqlite3.DatabaseError:
+            return False
 
     def _connect_prepared(self) -> sqlite3.Connection:
         if not self.path.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import os
 import sqlite3
@@ -66,6 +67,30 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(history: History) -> No
     assert [e.question for e in history.search()] == ["first?"]
     (aside,) = history.path.parent.glob("*damaged*")
     assert aside.read_bytes().startswith(b"not a database")
+
+
+def test_damage_further_in_is_set_aside_once_and_a_new_file_begun(history: History) -> None:
+    for n in range(400):
+        history.add("/a.db", f"{n} {'x' * 200}", "SELECT 1", 1)
+    data = bytearray(history.path.read_bytes())
+    data[4096 * 5 : -4096] = b"\xff" * (len(data) - 4096 * 6)
+    history.path.write_bytes(data)
+    with pytest.raises(HistoryError, match="cannot be used") as caught:
+        history.search()
+    assert "a new one is begun" in caught.value.hint
+    history.add("/a.db", "again?", "SELECT 1", 1)
+    assert [e.question for e in history.search()] == ["again?"]
+    assert len(list(history.path.parent.glob("*damaged*"))) == 1
+
+
+def test_processes_that_find_it_damaged_at_once_lose_no_entry(history: History) -> None:
+    history.path.parent.mkdir()
+    history.path.write_bytes(b"not a database" * 500)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for n in range(4):
+            pool.submit(History(history.path).add, "/a.db", f"{n}?", "SELECT 1", 1)
+    assert len(list(history.path.parent.glob("*damaged*"))) == 1
+    assert len(history.search()) == 4
 
 
 def test_a_locked_file_is_an_error_and_keeps_its_content(history: History) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from t2sql_tui.core.database.database import open_database
+from t2sql_tui.core.files import digest_path, record_digest
 from t2sql_tui.core.prompting import value_index
 from t2sql_tui.core.prompting.value_matching import find_values
 
@@ -36,18 +37,49 @@ def test_the_index_is_kept_private_and_rebuilt_when_the_file_changes(
         with open_database(path) as database:
             assert len(find_values(database, "alpha beta", folder=cache)) == 1
     assert len(builds) == 1
-    (file,) = cache.iterdir()
+    (file,) = cache.glob("*.sqlite")
+    listing = [file, digest_path(file)]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     with open_database(path) as database:
         find_values(database, "alpha", folder=cache)
         make(path, "INSERT INTO t VALUES ('Beta')")
         assert len(find_values(database, "alpha beta", folder=cache)) == 2
     assert len(builds) == 2
-    assert list(cache.iterdir()) == [file]
+    assert sorted(cache.iterdir()) == listing
     file.write_bytes(b"SQLite format 3\0" + os.urandom(5000))  # a damaged cache
     with open_database(path) as database:
         assert len(find_values(database, "alpha beta", folder=cache)) == 2
     assert sorted(os.listdir(tmp_path)) == ["cache", "t.db"]
+
+
+@pytest.mark.parametrize("start", [0, 100, 5000, 9000])
+def test_a_damaged_index_that_looks_whole_costs_one_rebuild(tmp_path: Path, start: int) -> None:
+    """Size, time and digest fit, and SQLite opens it; the question is answered all the same."""
+    path = make(tmp_path / "t.db", "CREATE TABLE t (a TEXT); INSERT INTO t VALUES ('Alpha');")
+    cache = tmp_path / "cache"
+    with open_database(path) as database:
+        assert len(find_values(database, "alpha", folder=cache)) == 1
+    (file,) = cache.glob("*.sqlite")
+    data = bytearray(file.read_bytes())
+    data[start : start + 4096] = os.urandom(len(data[start : start + 4096]))
+    file.write_bytes(data)
+    record_digest(file)
+    with open_database(path) as database:
+        assert len(find_values(database, "alpha", folder=cache)) == 1
+        assert len(find_values(database, "alpha", folder=cache)) == 1
+
+
+def test_an_index_that_cannot_be_read_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make(tmp_path / "t.db", "CREATE TABLE t (a TEXT); INSERT INTO t VALUES ('Alpha');")
+
+    def fails(*_: object) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    monkeypatch.setattr("t2sql_tui.core.prompting.value_matching._exact", fails)
+    with open_database(path) as database:
+        assert find_values(database, "alpha", folder=tmp_path / "cache") == ()
 
 
 def test_without_a_cache_folder(tmp_path: Path) -> None:
@@ -63,7 +95,7 @@ def test_old_indexes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         path = make(tmp_path / f"{number}.db", "CREATE TABLE t (a TEXT)")
         with open_database(path) as database:
             find_values(database, "x", folder=tmp_path / "cache")
-    assert len(os.listdir(tmp_path / "cache")) == 2
+    assert len(list((tmp_path / "cache").glob("*.sqlite"))) == 2
 
 
 def test_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
