@@ -9,9 +9,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from t2sql_tui.backends import BACKENDS, BackendEntry, BackendOption
+from t2sql_tui.backends import BACKENDS, BackendEntry, BackendOption, load_backend
 from t2sql_tui.cli import main
 from t2sql_tui.cli.backend_options import BackendChoice, backend_options
+from t2sql_tui.core.errors import ModelError
+from t2sql_tui.core.types import ModelSpec
 
 
 def run(*args: str) -> tuple[BackendChoice | None, click.testing.Result]:
@@ -76,3 +78,45 @@ def test_no_command_has_two_options_of_one_name(name: str) -> None:
     names = [parameter.name for parameter in command.params]
     flags = [flag for parameter in command.params for flag in parameter.opts]
     assert len(names) == len(set(names)) and len(flags) == len(set(flags))
+
+
+@pytest.mark.parametrize("command", [["ask", "--demo", "retail", "How many?"]])
+def test_offline_and_a_server_exclude_each_other(command: list[str]) -> None:
+    result = CliRunner().invoke(
+        main, [*command, "--offline", "--backend", "remote", "--url", "http://127.0.0.1:9/v1"]
+    )
+    assert result.exit_code == 4
+    assert "--offline forbids" in result.output and "gguf" in result.output
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_offline_reaches_every_backend_that_may_fetch(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: list[dict[str, object]] = []
+    module, _, target = BACKENDS[name].target.partition(":")
+    monkeypatch.setattr(
+        import_module(module), target, lambda spec, **options: got.append(options) or "loaded"
+    )
+    if BACKENDS[name].network == "asks":
+        with pytest.raises(ModelError, match="--offline"):
+            load_backend(ModelSpec("x"), backend=name, offline=True)
+        return
+    load_backend(ModelSpec("x"), backend=name, offline=True)
+    assert got[0].get("offline") is (True if BACKENDS[name].network == "fetches" else None)
+
+
+def test_the_peft_backend_asks_no_hub_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    transformers = pytest.importorskip("transformers")
+    asked: list[object] = []
+
+    def missing(source: str, **options: object) -> None:
+        asked.append(options["local_files_only"])
+        raise OSError("not on this machine")
+
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", missing)
+    with pytest.raises(ModelError, match="not on this machine"):
+        load_backend(
+            ModelSpec("x", base="someone/model"), backend="peft", offline=True, device="cpu"
+        )
+    assert asked == [True]

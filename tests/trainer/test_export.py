@@ -333,6 +333,14 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
+@pytest.mark.parametrize("begun", [True, False, "gaussian", "eva", "orthogonal"])
+def test_how_an_adapter_began_matters_only_where_the_base_was_changed(
+    begun, base, adapter, tmp_path
+):
+    break_config(adapter, init_lora_weights=begun, something_of_peft_0_30=None, corda_config={})
+    assert merge(base[1], adapter, tmp_path / "out.gguf").is_file()
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
@@ -341,6 +349,17 @@ def cut(path: Path) -> None:
         (lambda a: (a / "adapter_config.json").write_text("{"), "cannot be read"),
         (lambda a: break_config(a, peft_type="LOHA"), "uses LOHA"),
         (lambda a: break_config(a, lora_bias=True), "uses lora_bias"),
+        (lambda a: break_config(a, init_lora_weights="pissa"), r"init_lora_weights \(pissa\)"),
+        (lambda a: break_config(a, init_lora_weights="pissa_niter_16"), "pissa_niter_16"),
+        (lambda a: break_config(a, init_lora_weights="olora"), "olora"),
+        (lambda a: break_config(a, init_lora_weights="loftq"), "loftq"),
+        (lambda a: break_config(a, layer_replication=[[0, 2], [1, 2]]), "uses layer_replication"),
+        (lambda a: break_config(a, alora_invocation_tokens=[1]), "uses alora_invocation_tokens"),
+        (lambda a: break_config(a, target_parameters=["w"]), "uses target_parameters"),
+        (lambda a: break_config(a, bias="all"), r"bias \(all\)"),
+        (lambda a: break_config(a, something_of_peft_0_30={"x": 1}), "something_of_peft_0_30"),
+        (lambda a: break_config(a, lora_alpha="64x"), "configuration is damaged"),
+        (lambda a: break_config(a, alpha_pattern={"(": 1}), "configuration is damaged"),
     ],
 )
 def test_a_damaged_or_foreign_adapter_is_refused(harm, message, base, adapter, tmp_path):

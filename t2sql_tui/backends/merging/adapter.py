@@ -109,7 +109,7 @@ def read_adapter(folder: Path) -> Adapter:
 def _unsupported(config: Mapping[str, Any]) -> str:
     """What in an adapter's configuration a merge would get wrong; "" if there is nothing."""
     if (kind := config.get("peft_type")) != "LORA":
-        return f"the method {kind}"
+        return str(kind)
     found = []
     for key in sorted(config.keys() - set(_ANY)):
         value = config[key]

@@ -114,6 +114,9 @@ class GGUFFile:
 
     def _add(self, name: str, shape: tuple[int, ...], kind: int, start: int) -> None:
         types = gguf.GGMLQuantizationType
+        block, _ = gguf.GGML_QUANT_SIZES[types(kind)]
+        if 0 in shape or shape[-1] % block:
+            raise ValueError(f"{name} has the shape {shape}")
         dtype = {types.F32: "<f4", types.F16: "<f2", types.BF16: "<u2"}.get(types(kind), "u1")
 
         def load() -> np.ndarray:
