@@ -23,7 +23,7 @@ demo: .venv/app
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/t2sql-tui --demo; \
 		else $(BIN)/t2sql-tui ask --demo ecommerce "How many customers do we have?" --run; fi
 
-test: .venv/dev
+test: .venv/dev lint types
 	$(BIN)/python -m pytest -q
 
 lint: .venv/dev
