@@ -192,6 +192,8 @@ class T2SQLApp(App[None]):
 
     @on(DatabaseOpened)
     async def _show_file(self, event: DatabaseOpened) -> None:
+        for note in event.database.schema.notes:
+            self.notify(one_line(note), severity="warning", timeout=10, markup=False)
         examples: list[str] = []
         if event.demo:
             from t2sql_tui.demo import questions  # for demos only

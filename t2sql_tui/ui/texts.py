@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from t2sql_tui.core.identifiers import quote_identifier
 from t2sql_tui.core.types import Answer, Rejection, Schema
 from t2sql_tui.ui.cells import duration, one_line
 
@@ -26,6 +27,15 @@ def table_count(schema: Schema) -> str:
     """1 table, 1,200 tables."""
     count = len(schema.tables)
     return f"{count:,} table{'' if count == 1 else 's'}"
+
+
+def preview_sql(name: str, schema: Schema | None) -> str:
+    """The SQL for the rows of a table, without its columns that cannot be read."""
+    table = schema.table(name) if schema else None
+    columns = [c for c in table.columns if not c.hidden] if table else []
+    readable = [quote_identifier(c.name) for c in columns if not c.problem]
+    terms = ", ".join(readable) if 0 < len(readable) < len(columns) else "*"
+    return f"SELECT {terms}\nFROM {quote_identifier(name)}"
 
 
 def example_questions(schema: Schema) -> list[str]:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
+from t2sql_tui.core.types import Column, Schema, Table
 from t2sql_tui.ui.messages import RowsFetched
-from t2sql_tui.ui.widgets.schema import SchemaPane, SchemaTree
+from t2sql_tui.ui.texts import preview_sql
+from t2sql_tui.ui.widgets.schema import Item, SchemaPane, SchemaTree
 
 from .conftest import Driver, run_app
 
@@ -132,3 +134,17 @@ async def test_names_are_text_not_markup(shop: Path) -> None:
         await d.press("f6", "end", "enter")
         shown = "\n".join(lines(d))
         assert "[bold red]x[/]" in shown and "a↵b" in shown and "[link=x]" in shown
+
+
+def test_a_preview_leaves_out_what_cannot_be_read() -> None:
+    columns = (Column("id"), Column("slug", problem="no slugify()"), Column("my title"))
+    schema = Schema((Table("page", columns), Table("t", (Column("a"),))))
+    assert preview_sql("page", schema) == 'SELECT id, "my title"\nFROM page'
+    assert preview_sql("t", schema) == "SELECT *\nFROM t"
+
+
+def test_what_cannot_be_read_has_its_reason_beside_it() -> None:
+    broken = Item(Table("v", (), kind="view"), problem="it reads the table gone")
+    assert broken.note == "! it reads the table gone"
+    column = Column("slug", problem="no slugify()")
+    assert Item(Table("page", (column,)), column=column).note == "! no slugify()"

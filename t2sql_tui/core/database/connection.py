@@ -15,6 +15,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from t2sql_tui.core.database.authorizer import is_allowed
 from t2sql_tui.core.database.capabilities import (
@@ -41,16 +42,20 @@ class SourceFile:
     - WAL databases that nobody has open (no `-wal` with content, no `-shm`):
       `immutable=1`, for `mode=ro` alone would create both files. The stamp tells if
       someone started to write meanwhile.
-    - WAL databases in use (`-wal` and `-shm` are there): `mode=ro` joins them, and leaves
-      as soon as the statement has ended so that the owner can tidy up.
+    - WAL databases in use (`-wal` and `-shm` are there): `mode=ro` joins them without writing
+      the `-shm` (`readonly_shm=1`), and leaves as soon as the statement has ended so that the
+      owner can tidy up. An owner that ends within a statement of ours leaves its `-wal` and
+      `-shm` for the next one that writes, as it does beside any reader.
     - A `-wal` with content but no `-shm` (a crash, or a copied pair): a private copy is
-      read, for SQLite would have to create the `-shm`.
+      read, for SQLite would have to create the `-shm`. It is deleted when the file is closed,
+      and by the query process where this process is killed; else by the next that needs one.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._copy: tuple[object, tempfile.TemporaryDirectory[str]] | None = None
         self._copy_lock = threading.Lock()
+        self._copy_claims: list[IO[bytes]] = []
 
     def stamp(self) -> tuple[object, ...]:
         """Changes whenever the file or its write-ahead log does."""
@@ -63,7 +68,7 @@ class SourceFile:
             return base, "file"
         wal = _stat(Path(f"{self.path}-wal"))
         if wal and os.path.exists(f"{self.path}-shm"):
-            return base, "joined"
+            return base + "&readonly_shm=1", "joined"
         if not wal or wal[0] == 0:
             return base + "&immutable=1", "immutable"
         return self._copied().as_uri() + "?mode=ro", "copy"
@@ -72,10 +77,13 @@ class SourceFile:
         with self._copy_lock:
             stamp = self.stamp()
             if self._copy is None or self._copy[0] != stamp:
-                folder = tempfile.TemporaryDirectory(prefix="t2sql-")
+                _remove_orphans()
+                folder = tempfile.TemporaryDirectory(prefix=COPY_PREFIX)
+                self._copy_claims.append(_claim(Path(folder.name)))
                 size = sum(os.path.getsize(f"{self.path}{end}") for end in ("", "-wal"))
                 if size > min(COPY_BYTES, shutil.disk_usage(folder.name).free // 2):
                     folder.cleanup()
+                    self._copy_claims.pop().close()
                     raise DatabaseError(
                         f"{self.path} has changes in its -wal file that were never merged, and "
                         "is too large to be copied for reading.",
@@ -91,11 +99,43 @@ class SourceFile:
         if self._copy is not None:
             self._copy[1].cleanup()
             self._copy = None
+            self._copy_claims.pop(0).close()
 
     def close(self) -> None:
         """Delete the private copy, if one was made."""
         with self._copy_lock:
             self._forget_copy()
+
+
+COPY_PREFIX = "t2sql-copy-"  # of the folders that hold private copies
+
+
+def _claim(folder: Path) -> IO[bytes]:
+    """Marks a folder as in use for as long as the returned file is open in this process."""
+    claim = (folder / "claim").open("wb")
+    _lock(claim)
+    return claim
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Whether this process now holds the lock on an open file, which ends with the process."""
+    try:
+        import fcntl  # not on Windows
+    except ImportError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_orphans() -> None:
+    """Delete private copies whose process was killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{COPY_PREFIX}*"):
+        with contextlib.suppress(OSError), (folder / "claim").open("rb") as claim:
+            if _lock(claim):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _stat(path: Path) -> tuple[int, int, int] | None:

@@ -106,7 +106,16 @@ class QueryProcess:
                 stamp = self.source.stamp()
                 uri, kind = self.source.locate()
                 request = (operation, uri, repr(stamp), kind != "joined", seconds, arguments)
-                last = self._exchange(request, seconds, should_stop, take)
+                try:
+                    last = self._exchange(request, seconds, should_stop, take)
+                except sqlite3.OperationalError:
+                    uri, now = self.source.locate()
+                    if kind != "joined" or now == kind:
+                        raise
+                    # Its owner ended between the look and the opening.
+                    kind, stamp = now, self.source.stamp()
+                    request = (operation, uri, repr(stamp), True, seconds, arguments)
+                    last = self._exchange(request, seconds, should_stop, take)
             finally:
                 with self._state:
                     self._busy = False

@@ -17,10 +17,11 @@ import struct
 import sys
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable
 from typing import IO, Any
 
-from t2sql_tui.core.database.connection import connect, guarded
+from t2sql_tui.core.database.connection import COPY_PREFIX, connect, guarded
 from t2sql_tui.core.database.limits import VALUE_BYTES, fetch, value_bytes
 from t2sql_tui.core.database.schema import read_schema
 from t2sql_tui.core.types import Limits
@@ -59,6 +60,7 @@ class Worker:
     def __init__(self, reply: Callable[[Frame], None]) -> None:
         self._reply = reply
         self._deadline = 0.0
+        self._uri = ""
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[str, str] | None = None
         self._operations: dict[str, Callable[..., Frame]] = {
@@ -74,6 +76,7 @@ class Worker:
         """Do one request and send its replies, the last of which is "end" or "error"."""
         operation, uri, stamp, keep, seconds, arguments = request
         self._deadline = time.monotonic() + seconds
+        self._uri = uri
         try:
             if self._opened != (uri, stamp):
                 self._close()
@@ -100,6 +103,17 @@ class Worker:
             self._opened = uri, stamp
         self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES)
         return self._connection
+
+    def remove_copy(self) -> None:
+        """Delete the private copy that was read last: a parent that was killed could not."""
+        folder, copy = os.path.split(urllib.parse.unquote(self._uri.partition("?")[0]))
+        folder = folder.removeprefix("file://")
+        if os.path.basename(folder).startswith(COPY_PREFIX):
+            for name in ("claim", copy, f"{copy}-wal", f"{copy}-shm"):
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(folder, name))
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -166,6 +180,7 @@ def main() -> None:
         with contextlib.suppress(EOFError, OSError, ValueError):
             while True:
                 requests.put(receive(sys.stdin.buffer))
+        worker.remove_copy()
         os._exit(0)
 
     _limit_memory()

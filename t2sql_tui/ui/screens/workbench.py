@@ -11,7 +11,6 @@ from textual.binding import Binding, BindingType
 
 from t2sql_tui.core.database.database import Database
 from t2sql_tui.core.errors import ModelError, T2SQLError
-from t2sql_tui.core.identifiers import quote_identifier
 from t2sql_tui.core.types import Rejection
 from t2sql_tui.ui import jobs
 from t2sql_tui.ui.cells import duration
@@ -35,7 +34,7 @@ from t2sql_tui.ui.messages import (
 from t2sql_tui.ui.reporting import reporting
 from t2sql_tui.ui.screens.workbench_view import WorkbenchView
 from t2sql_tui.ui.state import AppState, Work
-from t2sql_tui.ui.texts import model_note
+from t2sql_tui.ui.texts import model_note, preview_sql
 from t2sql_tui.ui.widgets.readings import ReadingsPane
 from t2sql_tui.ui.widgets.results import Results
 from t2sql_tui.ui.widgets.schema import SchemaTree
@@ -349,7 +348,8 @@ class Workbench(WorkbenchView):
         self._stop_work()
         self.session.preview()
         self._forget_readings()
-        self.sql.show(f"SELECT *\nFROM {quote_identifier(event.table)}", "preview")
+        database = self.session.database
+        self.sql.show(preview_sql(event.table, database and database.schema), "preview")
         self._check(run=True)
 
     @on(SchemaTree.NameChosen)
