@@ -9,6 +9,7 @@ from sqlglot import exp
 from t2sql_tui.core.answers.context import AnswerContext
 from t2sql_tui.core.answers.execution import Execution
 from t2sql_tui.core.database.profile import ColumnProfile
+from t2sql_tui.core.english import plain_words
 from t2sql_tui.core.errors import DatabaseError, QueryStopped
 from t2sql_tui.core.identifiers import folded
 from t2sql_tui.core.sql.check import check
@@ -57,9 +58,10 @@ def sql_of(node: exp.Expr) -> str:
 
 
 def is_key(stored: StoredColumn) -> bool:
-    """Whether a column is, or points at, what numbers the rows of a table."""
+    """Whether a column is, or points at, what numbers the rows of a table: by its keys, or by its
+    name (seller_id) in files that declare none."""
     name = folded(stored.column.name)
     keys = [column for column in stored.table.columns if column.primary_key]
-    if keys == [stored.column]:
+    if keys == [stored.column] or plain_words(name.replace("_", " "))[-1:] == ["id"]:
         return True
     return any(name in map(folded, key.columns) for key in stored.table.foreign_keys)
