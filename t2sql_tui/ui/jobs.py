@@ -32,6 +32,7 @@ from t2sql_tui.ui.messages import (
 )
 from t2sql_tui.ui.session import Request
 from t2sql_tui.ui.sql_layout import lay_out, lay_out_partial
+from t2sql_tui.ui.texts import Tone
 from t2sql_tui.ui.versions import ColumnsRead, Proposal, Version
 
 #: `post_message` of the widget that the work is for.
@@ -116,9 +117,18 @@ def propose(answer: Answer, database: Database) -> Proposal:
         answer,
         versions,
         describe.summary(answer),
-        unsure=describe.is_unsure(answer),
+        tone=_tone(answer.confidence),
         asks_which=describe.asks_which(answer),
     )
+
+
+def _tone(confidence: float | None) -> Tone:
+    """Green for an answer that is sure, amber for one that could be wrong."""
+    from t2sql_tui.core.answers import describe
+
+    if confidence is None or describe.LIKELY <= confidence < describe.SURE:
+        return ""
+    return "good" if confidence >= describe.SURE else "warning"
 
 
 def columns_read(verdict: object, database: Database) -> ColumnsRead:

@@ -52,14 +52,14 @@ class Proposal:
     """An answer of the model as a person sees it.
 
     `versions` are the readings to choose from, that of the answer's candidate first; empty
-    where no SQL passed the check. `summary` says how far to trust the first, `unsure` and
-    `asks_which` whether the person is warned and asked which reading is meant.
+    where no SQL passed the check. `summary` says how far to trust the first and `tone` how that
+    is coloured; `asks_which` says whether the person is asked which reading is meant.
     """
 
     answer: Answer
     versions: tuple[Version, ...] = ()
     summary: str = ""
-    unsure: bool = False
+    tone: Tone = ""
     asks_which: bool = False
 
 
@@ -136,12 +136,15 @@ class Versions:
             None,
         )
 
-    def describe(self) -> StatusText:
-        """How far to trust the current version, for the line under the SQL."""
+    def describe(self, text: str) -> StatusText:
+        """How far to trust the current version, for the line under the SQL.
+
+        Nobody knows how far to trust what a person wrote: `text` is what the editor holds.
+        """
         if self.proposal is None or not self.items:
             return StatusText("")
         reading = self.current.reading
-        if reading is None:
+        if reading is None or text != self.current.sql:
             return StatusText("Your own SQL.", "o goes back to the model's")
         if self.index or (self.asks_which and not self.undecided):
             return self._describe_reading(reading)
@@ -149,8 +152,7 @@ class Versions:
         if self.undecided:
             return StatusText(f"{summary} Which do you mean?", "", "warning")
         hint = "o compares" if len(self.items) > 1 and summary else ""
-        warned = self.proposal.unsure or bool(reading.warnings)
-        return StatusText(summary, hint, "warning" if warned else "good")
+        return StatusText(summary, hint, "warning" if reading.warnings else self.proposal.tone)
 
     def _describe_reading(self, reading: Reading) -> StatusText:
         count = sum(version.reading is not None for version in self.items)

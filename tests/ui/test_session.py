@@ -310,15 +310,19 @@ def test_what_is_said_of_the_versions(
     assert request
     candidates = answer(request, NAMES, "SELECT note FROM orders").answer
     session.take(request.job, propose(replace(candidates, confidence=confidence), request.database))
-    line = session.versions.describe()
+    line = session.versions.describe(session.versions.current.sql)
     assert line.text.startswith(text) and (line.hint, line.tone) == (hint, tone)
     assert session.versions.undecided == bool(asks) == line.text.endswith("Which do you mean?")
     session.versions.go_to(1)
-    line = session.versions.describe()
+    line = session.versions.describe(session.versions.current.sql)
     assert line.text.startswith("Reading 2 of 2 (1 of 2 candidates).")
     session.versions.go_to(0)
     session.versions.settle()
-    line = session.versions.describe()
+    line = session.versions.describe(session.versions.current.sql)
     assert line.text.startswith("Reading 1 of 2" if asks else text)
     session.versions.keep("SELECT 7")
-    assert session.versions.describe() == ("Your own SQL.", "o goes back to the model's", "")
+    assert session.versions.describe(session.versions.current.sql) == (
+        "Your own SQL.",
+        "o goes back to the model's",
+        "",
+    )

@@ -13,7 +13,8 @@ from typing import Any
 from t2sql_tui.core.answers.explain import explain
 from t2sql_tui.core.types import Answer, CheckedQuery, QueryResult, Reading, Schema
 
-SURE = 0.9  # confidence from which an answer is called sure
+SURE = 0.85  # confidence from which an answer is called sure, and shown in green
+LIKELY = 0.7  # confidence under which an answer is shown in amber
 UNSURE = 0.5  # confidence under which the person is asked, or told of the doubt
 
 MAX_LISTED = 4  # unused words and phrases that are named, at most
@@ -30,8 +31,12 @@ def is_unsure(answer: Answer) -> bool:
 
 
 def certainty(confidence: float) -> str:
-    """Sure (96 %), Likely right (87 %), Unsure (34 %). Never 0 or 100 %: it is an estimate."""
-    word = "Sure" if confidence >= SURE else "Unsure" if confidence < UNSURE else "Likely right"
+    """Sure (96 %), Likely right (80 %), Could be right (60 %), Unsure (34 %).
+
+    Never 0 or 100 %: it is an estimate.
+    """
+    words = {SURE: "Sure", LIKELY: "Likely right", UNSURE: "Could be right"}
+    word = next((word for least, word in words.items() if confidence >= least), "Unsure")
     return f"{word} ({min(max(round(100 * confidence), 1), 99)} %)"
 
 

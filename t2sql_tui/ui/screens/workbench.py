@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
+from textual.widgets import TextArea
 
 from t2sql_tui.core.database.database import Database
 from t2sql_tui.core.errors import ModelError, T2SQLError
@@ -332,6 +333,11 @@ class Workbench(WorkbenchView):
         self.sql.set_editable(True)
         self.sql.editor.focus()
         self.session.edit()
+
+    @on(TextArea.Changed, "#sql-editor")
+    def _follow_editor(self) -> None:
+        if self.session.phase == "editing":
+            self.show_agreement()  # what was known of the model's SQL is not known of this
 
     def action_leave_editor(self) -> None:
         """Stop editing; what was written stays."""

@@ -194,7 +194,7 @@ class WorkbenchView(Screen[None]):
 
     def show_agreement(self) -> None:
         """Say how far to trust the current version."""
-        self.query_one(AgreementLine).show(*self.session.versions.describe())
+        self.query_one(AgreementLine).show(*self.session.versions.describe(self.sql.text))
         self.refresh_bindings()
 
     def show_readings(self) -> None:

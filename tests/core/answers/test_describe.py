@@ -81,8 +81,11 @@ def test_agreement(readings: list[Reading], words: str) -> None:
     [
         (1.0, "Sure (99 %)"),
         (0.9, "Sure (90 %)"),
-        (0.87, "Likely right (87 %)"),
-        (0.5, "Likely right (50 %)"),
+        (0.85, "Sure (85 %)"),
+        (0.84, "Likely right (84 %)"),
+        (0.7, "Likely right (70 %)"),
+        (0.69, "Could be right (69 %)"),
+        (0.5, "Could be right (50 %)"),
         (0.49, "Unsure (49 %)"),
         (0.0, "Unsure (1 %)"),
     ],
