@@ -86,7 +86,7 @@ async def test_one_key_goes_through_the_readings_and_runs_nothing(shop: Path, mo
     model((ALL, 3), (NAMED, 1), confidence=0.87)
     async with run_app(shop, size=(80, 24)) as d:
         await d.ask("Cities?")
-        assert line(d) == "Likely right (87 %) · 3 of 4 agree; 1 gives other rows."
+        assert line(d) == "Sure (87 %) · 3 of 4 agree; 1 gives other rows."
         assert d.bench.results.display and "o Readings" in screen_text(d.app)
         await d.press("o")
         assert "WHERE city <> ''" in d.bench.sql.text and d.session.phase == "proposed"

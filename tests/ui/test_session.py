@@ -297,7 +297,7 @@ def test_a_change_of_the_file_is_noticed_once(session: Session, shop: Path) -> N
 @pytest.mark.parametrize(
     ("confidence", "text", "hint", "tone", "asks"),
     [
-        (None, "1 of 2 candidates gives these rows; 1 gives other rows.", "o compares", "good", 0),
+        (None, "1 of 2 candidates gives these rows; 1 gives other rows.", "o compares", "", 0),
         (0.95, "Sure (95 %) · 1 of 2 candidates gives these", "o compares", "good", 0),
         (0.3, "Unsure (30 %) · 1 of 2 candidates gives these", "", "warning", 1),
     ],
