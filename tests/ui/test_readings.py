@@ -24,6 +24,15 @@ NAMES = "SELECT name FROM customers"
 LAID_OUT = "SELECT city, count(*) AS n\nFROM customers\nGROUP BY city"
 
 
+_SENTENCES = {
+    "error": "It fails when it runs.",
+    "timeout": "It takes long.",
+    "empty": "It finds no rows.",
+    "unused-join": "It joins a table that it does not use.",
+    "cross-product": "It joins tables without a condition.",
+}
+
+
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch):
     """Sets what the model is made to find: (SQL, votes) pairs or whole readings."""
@@ -39,7 +48,17 @@ def model(monkeypatch: pytest.MonkeyPatch):
                 if not {"error", "timeout"} & set(warnings):
                     result = database.run(query, Limits(rows=rows))
                 candidate = Candidate(sql, sql, verdict=query)
-                readings.append(Reading(candidate, votes, votes / 4, tuple(warnings), result))
+                said = tuple(_SENTENCES[name] for name in warnings)
+                readings.append(
+                    Reading(
+                        candidate,
+                        votes,
+                        votes / 4,
+                        tuple(warnings),
+                        result,
+                        warning_sentences=said,
+                    )
+                )
             return replace(
                 answer,
                 candidate=readings[0].candidate,
