@@ -28,7 +28,7 @@ _SENTENCES = {
     "error": "It fails when it runs.",
     "timeout": "It takes long.",
     "empty": "It finds no rows.",
-    "unused-join": "It joins a table that it does not use.",
+    "unused-join": "It joins a table that it then makes no use of.",
     "cross-product": "It joins tables without a condition.",
 }
 
