@@ -171,6 +171,7 @@ def test_a_value_that_the_question_names(sales) -> None:
     assert "unused-value" in found(sales, "SELECT count(*) FROM sale", question, values)
     joined = "SELECT count(*) FROM sale JOIN colour c ON colour_id = c.id WHERE c.name = 'Blue'"
     assert "unused-value" not in found(sales, joined, question, values)
+    assert "unused-value" not in found(sales, joined.replace("'", '"'), question, values)
 
 
 def test_a_follow_up_that_drops_a_filter(sales) -> None:

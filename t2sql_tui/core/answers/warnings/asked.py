@@ -31,6 +31,10 @@ def unused_value(execution: Execution, context: AnswerContext) -> str:
     if execution.tree is None:
         return ""
     constants = [literal.name.casefold() for literal in execution.tree.find_all(exp.Literal)]
+    # SQLite takes "Japan" for a text where no column is called so.
+    constants += [
+        name.name.casefold() for name in execution.tree.find_all(exp.Identifier) if name.quoted
+    ]
     for match in context.values:
         value = match.value.casefold()
         if match.score < EXACT_SCORE or any(value in constant for constant in constants):
