@@ -355,7 +355,7 @@ class Workbench(WorkbenchView):
         self.session.preview()
         self._forget_readings()
         database = self.session.database
-        self.sql.show(preview_sql(event.table, database and database.schema), "preview")
+        self.sql.show(preview_sql(event.table, database.schema if database else None), "preview")
         self._check(run=True)
 
     @on(SchemaTree.NameChosen)
