@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -52,6 +54,8 @@ from t2sql_tui.ui.widgets.scrollbar import ThinScrollBar
 BackendFactory = Callable[[Callable[[int, int], None]], Backend]
 
 _CLIPBOARD_BYTES = 1_000_000  # terminals drop more than this, or hang on it
+#: Seconds that leaving may take: then the process ends, whatever still runs in it.
+_QUIT_AT_MOST = 0.5
 _QUIT_SECONDS = 2.0  # between two presses of ctrl+c
 
 
@@ -401,7 +405,19 @@ class T2SQLApp(App[None]):
         self.state.quitting = True
         if self.workbench and self.workbench.session.database:
             self.workbench.session.database.interrupt()
+        if not self.is_headless:
+            threading.Thread(target=self._end_anyway, daemon=True).start()
         super().exit(*args, **options)
+
+    def _end_anyway(self) -> None:
+        """End the process where it does not end by itself: a model that is being loaded, and
+        some steps of llama.cpp, cannot be stopped."""
+        time.sleep(_QUIT_AT_MOST)
+        threading.Timer(0.1, os._exit, [self.return_code or 0]).start()
+        with contextlib.suppress(Exception):  # the terminal as it was, if that can still be done
+            if self._driver is not None:
+                self._driver.stop_application_mode()
+        os._exit(self.return_code or 0)
 
     async def on_unmount(self) -> None:
         """Close the file and the model, in a thread: they wait for what still runs."""

@@ -29,7 +29,7 @@ from t2sql_tui.core.types import Limits
 Frame = tuple[Any, ...]
 READY: Frame = ("ready",)  # the first frame, sent when requests are heard
 _LENGTH = struct.Struct("<I")
-_ADDRESS_SPACE = 4 * 1024**3  # lock 4 once more, should SQLite's own bounds fail
+_ADDRESS_SPACE = 1536 * 1024**2  # lock 4 once more: two cells of 60 MB take 1,100 MiB at worst
 
 
 def send(stream: IO[bytes], frame: Frame) -> None:
