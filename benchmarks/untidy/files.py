@@ -6,6 +6,7 @@ import hashlib
 import os
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -92,6 +93,15 @@ class File:
                 "A name between braces in gold SQL is that of a column with one form.",
             )
         return found[0]
+
+    def stored(self, name: str) -> Counter[Any]:
+        """How often each stored value occurs in the columns of that name."""
+        return Counter(
+            row[list(t.columns).index(name)]
+            for t in self.tables
+            if name in t.columns
+            for row in t.stored
+        )
 
 
 def in_order(dice: Random, column: str, count: int, draw: Draw) -> list[Row]:

@@ -25,8 +25,10 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from random import Random
 from typing import Any
@@ -168,7 +170,8 @@ def _as_meant(file: File, written: str, name: str, mark: str, value: str) -> str
     if mark == "~":
         return f"{written} IN ({_literals(column.spellings[value])})"
     if mark == "!":
-        return f"[{' // '.join(_labels(written, column.spellings))}]"
+        stored = file.stored(name)
+        return f"[{' // '.join(_labels(written, column.spellings, stored))}]"
     if mark == "?":
         texts = [blank for blank in column.blanks if isinstance(blank, str)]
         missing = f" OR TRIM({written}) IN ({_literals(texts)})" if texts else ""
@@ -191,18 +194,24 @@ def _as_stored(file: File, written: str, name: str, mark: str, value: str) -> st
     return f"strftime('{_PARTS[mark][0]}', {written})" if mark in _PARTS else written
 
 
-def _labels(written: str, spellings: Mapping[Any, Sequence[Any]]) -> list[str]:
-    """CASE expressions that give each value its first, second, ... spelling, as far as all have
-    one; where they differ in case and blanks alone, LOWER and UPPER do as well."""
-    ways = [list(dict.fromkeys(stored)) for stored in spellings.values()]
+def _labels(
+    written: str, spellings: Mapping[Any, Sequence[Any]], stored: Counter[Any]
+) -> list[str]:
+    """CASE expressions that give each value one label: itself, its first, second, ... spelling (as
+    far as all have one), the most frequent, the least and the greatest. Where spellings differ in
+    case and blanks alone, LOWER and UPPER do as well."""
+    ways = [list(dict.fromkeys(found)) for found in spellings.values()]
+    choices = [list(spellings), *zip(*ways, strict=False)]
+    for choose in (partial(max, key=stored.get), partial(min, key=str), partial(max, key=str)):
+        choices.append([choose(way) for way in ways])
     labels = []
-    for names in [list(spellings), *zip(*ways, strict=False)]:
+    for names in choices:
         cases = (
-            f"WHEN {written} IN ({_literals(stored)}) THEN {_literals([label])}"
-            for stored, label in zip(ways, names, strict=True)
+            f"WHEN {written} IN ({_literals(way)}) THEN {_literals([label])}"
+            for way, label in zip(ways, names, strict=True)
         )
         labels.append(f"CASE {' '.join(cases)} END")
-    if all(len({str(one).strip().lower() for one in stored}) == 1 for stored in ways):
+    if all(len({str(one).strip().lower() for one in way}) == 1 for way in ways):
         labels += [f"LOWER(TRIM({written}))", f"UPPER(TRIM({written}))"]
     return list(dict.fromkeys(labels))
 
